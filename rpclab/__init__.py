@@ -1,0 +1,43 @@
+"""rpclab: request/reply over RabbitMQ, learned on a real broker.
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOME = {
+    "rpclab.lab": ["Lab", "connection_parameters"],
+    "rpclab.rpc.queues": [
+        "ADDITION_CALLBACK_QUEUE", "ADDITION_QUEUE", "FIBONACCI_CALLBACK_QUEUE", "FIBONACCI_QUEUE",
+    ],
+    "rpclab.rpc.server": ["BaseServer", "RpcServer"],
+    "rpclab.rpc.client": ["RpcClient", "RpcFuture"],
+    "rpclab.rpc.callback": ["CallbackWorker"],
+    "rpclab.rpc.arithmetic": ["AddClient", "AdditionServer", "FibonacciClient", "FibonacciServer"],
+    "rpclab.rpc.workers": ["Workers"],
+    "rpclab.widgets.request_panel": ["RequestPanel"],
+    "rpclab.widgets.callback_feed": ["CallbackFeed"],
+    "rpclab.errors": [
+        "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed", "ConnectionLost", "InvalidName",
+        "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse", "QueueNotFound", "RemoteError", "RpcError",
+        "RpcTimeout", "UnroutableError", "VhostNotOurs", "WorkerFailed",
+    ],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Which RabbitMQ the lab uses, how it runs, and what can be asked of it."""

@@ -1,0 +1,74 @@
+"""What one has to know to talk to a RabbitMQ: where it listens, who one is there, and how it came to run."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import pika
+
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+METHOD_FRAME = b"\x01"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The address of a running RabbitMQ.
+
+    Attributes
+    ----------
+    url : str
+        ``amqp://user:password@host:port``, without a virtual host.
+    management_url : str
+        Root of the HTTP API and of the management UI, for example ``http://127.0.0.1:15672``.
+    origin : str
+        How the broker was found: ``"RPCLAB_BROKER"``, ``"private node"`` or ``"Docker Compose"``.
+    """
+
+    url: str
+    management_url: str
+    origin: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or "localhost"
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.url)
+        return parts.port or (5671 if parts.scheme == "amqps" else 5672)
+
+    @property
+    def username(self) -> str:
+        return self.parameters().credentials.username
+
+    @property
+    def password(self) -> str:
+        return self.parameters().credentials.password
+
+    @property
+    def credentials_url(self) -> str:
+        """User and password as they stand in the URL."""
+        return urlsplit(self.url).netloc.rpartition("@")[0] or "guest:guest"
+
+    def vhost_url(self, vhost: str, *, heartbeat: int = 0) -> str:
+        """Return the AMQP URL of one virtual host; a heartbeat of 0 seconds means none."""
+        return f"{self.url}/{quote(vhost, safe='')}?heartbeat={heartbeat}"
+
+    def parameters(self, vhost: str = "/") -> pika.URLParameters:
+        """Return pika's connection parameters for one virtual host."""
+        return pika.URLParameters(self.vhost_url(vhost))
+
+    def __repr__(self) -> str:
+        return f"Broker({self.host}:{self.port}, {self.origin})"
+
+
+def answers_amqp(host: str, port: int, timeout: float = 1.0) -> bool:
+    """Tell whether something at this address speaks AMQP 0-9-1: a greeting is answered with a method frame."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout) as link:
+            link.sendall(PROTOCOL_HEADER)
+            return link.recv(1) == METHOD_FRAME
+    except OSError:
+        return False

@@ -1,0 +1,76 @@
+"""The broker in a container: what `docker-compose.yml` describes, for those who prefer Docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from rpclab.broker.address import Broker, answers_amqp
+from rpclab.errors import BrokerUnavailable
+
+# As docker-compose.yml publishes it. Not 5672 and 15672: a RabbitMQ of the system may hold those.
+PORT = 5682
+MANAGEMENT_PORT = 15682
+USER = "rpclab"
+PASSWORD = "rpclab"  # the ports are published on 127.0.0.1 only; RPCLAB_PASSWORD sets another
+SERVICE = "broker"
+
+
+def broker() -> Broker:
+    password = os.environ.get("RPCLAB_PASSWORD", PASSWORD)
+    return Broker(f"amqp://{USER}:{password}@127.0.0.1:{PORT}", f"http://127.0.0.1:{MANAGEMENT_PORT}", "Docker Compose")
+
+
+def running() -> Broker | None:
+    """Return the Compose broker if it is up and answers, else None."""
+    return broker() if answers_amqp("127.0.0.1", PORT) else None
+
+
+def available() -> bool:
+    """Tell whether `docker compose` can be called here, a Docker engine runs and the compose file is at hand."""
+    return compose_file().is_file() and shutil.which("docker") is not None and _succeeds("docker", "info")
+
+
+def start() -> Broker:
+    """Bring the broker up and wait until it is healthy.
+
+    Raises
+    ------
+    BrokerUnavailable
+        With what Compose said, if it did not come up.
+    """
+    _compose("up", "--detach", "--wait", SERVICE)
+    return broker()
+
+
+def stop() -> bool:
+    """Take the Compose broker down; tell whether it was up."""
+    if running() is None:
+        return False
+    _compose("down")
+    return True
+
+
+def exec_command(*command: str) -> list[str]:
+    """Return the command line that runs a command beside the broker, in its container."""
+    return ["docker", "compose", "--file", str(compose_file()), "exec", "-T", SERVICE, *command]
+
+
+def compose_file() -> Path:
+    return Path(__file__).resolve().parents[2] / "docker-compose.yml"
+
+
+def _compose(*arguments: str) -> None:
+    command = ["docker", "compose", "--file", str(compose_file()), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokerUnavailable(f"`{' '.join(command)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
+
+
+def _succeeds(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

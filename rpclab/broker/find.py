@@ -1,0 +1,79 @@
+"""Which RabbitMQ the lab uses: the one asked for, the one that runs, or the first that can be started."""
+
+from __future__ import annotations
+
+import os
+import platform
+from urllib.parse import urlsplit
+
+from rpclab.broker import compose, node
+from rpclab.broker.address import Broker
+from rpclab.errors import BrokerUnavailable, InvalidOption
+
+MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
+
+
+def find(*, start: bool = True) -> Broker:
+    """Return the broker to use.
+
+    In this order: what ``RPCLAB_BROKER`` names; the lab's own broker if it runs (private node, then Docker Compose);
+    a private node, started now; ``docker compose up``.
+
+    Parameters
+    ----------
+    start : bool
+        Whether one may be started. Without it, only what runs is found.
+
+    Raises
+    ------
+    BrokerUnavailable
+        If there is none. The message says how to get one on this system.
+    InvalidOption
+        If ``RPCLAB_BROKER`` is no AMQP URL.
+    """
+    if os.environ.get("RPCLAB_BROKER"):
+        return _from_environment(os.environ["RPCLAB_BROKER"])
+    private = node.running()
+    if private:
+        return private.broker
+    container = compose.running()
+    if container:
+        return container
+    if start and node.script_folder():
+        return node.start().broker
+    if start and compose.available():
+        return compose.start()
+    tried = " and none could be started" if start else ""
+    raise BrokerUnavailable(f"No RabbitMQ runs for this lab{tried}.\n{remedy()}")
+
+
+def remedy() -> str:
+    """Say how to get a broker on this system."""
+    if node.script_folder():
+        first = "Start the private node: python -m rpclab up"
+    else:
+        first = {
+            "Linux": "Install RabbitMQ: sudo apt-get install --no-install-recommends rabbitmq-server",
+            "Darwin": "Install RabbitMQ: brew install rabbitmq",
+        }.get(platform.system(), "Install Docker Desktop: https://docs.docker.com/get-started/get-docker/")
+    return "\n".join([
+        f"- {first}",
+        "- With Docker: docker compose up -d",
+        "- With any broker you may use: set RPCLAB_BROKER=amqp://user:password@host:5672",
+        "- Nothing installed: open the repository in a hosted container (README, Troubleshooting)",
+    ])
+
+
+def _from_environment(url: str) -> Broker:
+    parts = urlsplit(url)
+    if parts.scheme not in MANAGEMENT_PORTS or not parts.hostname:
+        raise InvalidOption(
+            f"RPCLAB_BROKER is {url!r}, which is no AMQP URL. It looks like amqp://user:password@host:5672, "
+            "or amqps:// for TLS; special characters in the password are written as %XX."
+        )
+    scheme, port = MANAGEMENT_PORTS[parts.scheme]
+    return Broker(
+        url=f"{parts.scheme}://{parts.netloc}",
+        management_url=os.environ.get("RPCLAB_MANAGEMENT", f"{scheme}://{parts.hostname}:{port}").rstrip("/"),
+        origin="RPCLAB_BROKER",
+    )

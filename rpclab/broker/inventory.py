@@ -1,0 +1,38 @@
+"""What a virtual host holds, true at the time of the call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pika.exceptions import ChannelClosedByBroker
+
+from rpclab.broker.address import Broker
+from rpclab.broker.connect import connect
+from rpclab.broker.management import LIVE, Management
+
+
+def queues(broker: Broker, api: Management, vhost: str) -> list[dict] | None:
+    """Return the virtual host's queues as the HTTP API describes them, with live counts, sorted by name.
+
+    ``consumers`` is added to each: the API reports it seconds late, a passive declare at once. It is None for a queue
+    that is exclusive to another connection, which the broker does not let us ask.
+    """
+    found = api.get("queues", vhost, **LIVE)
+    if found is None:
+        return None
+    counts = _consumers(broker, vhost, [queue["name"] for queue in found if not queue["exclusive"]]) if found else {}
+    return [queue | {"consumers": counts.get(queue["name"])} for queue in sorted(found, key=lambda q: q["name"])]
+
+
+def _consumers(broker: Broker, vhost: str, names: Iterable[str]) -> dict[str, int]:
+    counts = {}
+    connection = connect(broker.parameters(vhost), "rpclab inventory")
+    with connection:
+        channel = connection.channel()
+        for name in names:
+            try:
+                counts[name] = channel.queue_declare(name, passive=True).method.consumer_count
+            except ChannelClosedByBroker:  # deleted since it was listed; the refusal closed the channel
+                channel = connection.channel()
+    return counts
+

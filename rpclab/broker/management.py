@@ -1,0 +1,87 @@
+"""The broker's HTTP API, as far as the lab asks it.
+
+Its reference: https://www.rabbitmq.com/docs/http-api-reference.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from rpclab.broker.address import Broker
+from rpclab.errors import BrokerRefused, BrokerUnavailable, CommandFailed
+
+# Without these two, counts come from statistics that lag by up to 5 s; with them, from the queues themselves.
+LIVE = {"disable_stats": "true", "enable_queue_totals": "true"}
+
+
+class Management:
+    """A client of one broker's HTTP API; a context manager.
+
+    Parameters
+    ----------
+    broker : Broker
+        Whose API to ask.
+    """
+
+    def __init__(self, broker: Broker):
+        self._broker = broker
+        self._http = httpx.Client(
+            base_url=broker.management_url,
+            auth=(broker.username, broker.password),
+            # A proxy named in the environment must not get between a notebook and loopback.
+            trust_env=False,
+            # Building a TLS context takes longer than any request here, and plain HTTP has no use for one.
+            verify=urlsplit(broker.management_url).scheme == "https",
+            timeout=10,
+        )
+
+    def get(self, *path: str, **query: str) -> list | dict | None:
+        """Return what the API has at a path, or None where it has nothing; path parts are escaped here."""
+        return self._request("GET", path, params=query)
+
+    def put(self, *path: str, json: dict) -> None:
+        self._request("PUT", path, json=json)
+
+    def delete(self, *path: str) -> bool:
+        """Delete what is at a path; tell whether there was anything."""
+        return self._request("DELETE", path) is not None
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Management:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self.close()
+
+    def _request(self, method: str, path: tuple[str, ...], **content):
+        url = "/api/" + "/".join(quote(part, safe="") for part in path)
+        try:
+            response = self._http.request(method, url, **content)
+        except httpx.HTTPError as error:
+            raise BrokerUnavailable(
+                f"The management API at {self._broker.management_url} does not answer ({error}). "
+                "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
+            ) from error
+        if response.status_code == 404:
+            return None
+        if response.status_code in (401, 403):
+            raise BrokerRefused(
+                f"The management API at {self._broker.management_url} refuses user {self._broker.username!r} "
+                f"({response.status_code}: {_reason(response)}). Check the password; the user needs the tag "
+                "`management`, and `administrator` to create virtual hosts."
+            )
+        if response.is_error:
+            raise CommandFailed(f"{method} {url} was turned down ({response.status_code}): {_reason(response)}")
+        return response.json() if response.content else True
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        said = response.json()
+        return str(said.get("reason", said))
+    except ValueError:
+        return response.text[:200] or response.reason_phrase

@@ -1,0 +1,26 @@
+"""Where the lab keeps what outlives a notebook: a folder that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+from platformdirs.unix import Unix
+
+
+def state_folder() -> Path:
+    """Return the lab's folder, made with mode 0700 if it is not there yet.
+
+    ``RPCLAB_HOME`` names another one. On macOS the Unix place is used as well: Erlang's start scripts do not
+    survive the space in ``Application Support``.
+    """
+    chosen = os.environ.get("RPCLAB_HOME")
+    if chosen:
+        folder = Path(chosen).expanduser().resolve()
+    elif os.name == "posix":
+        folder = Unix("rpclab").user_state_path
+    else:
+        folder = platformdirs.user_state_path("rpclab", appauthor=False)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

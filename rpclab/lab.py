@@ -1,0 +1,319 @@
+"""One notebook's corner of the broker: a virtual host of its own, emptied when the notebook starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from contextlib import suppress
+
+import pika
+from filelock import FileLock, Timeout
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from rpclab.broker import ctl, inventory
+from rpclab.broker.address import Broker
+from rpclab.broker.connect import connect
+from rpclab.broker.ctl import CommandOutput
+from rpclab.broker.find import find
+from rpclab.broker.management import Management
+from rpclab.broker.state import state_folder
+from rpclab.errors import BrokerUnavailable, InvalidName, LabError, QueueInUse, QueueNotFound, VhostNotOurs
+from rpclab.table import Table
+from rpclab.wire.tap import Tap
+
+URL_VARIABLE = "RPCLAB_URL"
+VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+VHOST_TAG = "rpclab"
+SAME_LAB_TWICE = 20
+PER_VHOST_COMMANDS = re.compile(r"list_(queues|exchanges|bindings|consumers|policies|permissions)|(purge|delete)_queue")
+
+_open: dict[str, Lab] = {}
+
+
+class Lab:
+    """A virtual host of the lab's broker, and what one may want to know and do there.
+
+    It is empty when the lab opens: whatever an earlier run left is gone. The notebook's environment points to it
+    (``RPCLAB_URL``), so that classes without arguments, worker processes and scripts started from a cell all end up in
+    the same place. Opening a lab of the same name again closes the first one. Two notebooks that open the same lab at
+    the same time each get their own.
+
+    Parameters
+    ----------
+    name : str
+        1 to 60 letters, digits, ``_``, ``.`` and ``-``.
+
+    Raises
+    ------
+    InvalidName
+        If the name is not of that form.
+    BrokerUnavailable
+        If there is no broker; the message says how to get one.
+    VhostNotOurs
+        If a virtual host of that name exists which no lab has made.
+
+    Notes
+    -----
+    Virtual hosts: https://www.rabbitmq.com/docs/vhosts.
+    """
+
+    def __init__(self, name: str):
+        if not isinstance(name, str) or not VALID_NAME.fullmatch(name):
+            raise InvalidName(
+                f"{name!r} cannot name a lab: use 1 to 60 letters, digits, '_', '.' and '-', and begin with a letter "
+                "or a digit, as in rpclab.Lab('publishing')."
+            )
+        if name in _open:
+            _open[name].close()
+        self.name = name
+        self.broker: Broker = find()
+        self._connections: list[pika.BlockingConnection] = []
+        self.vhost, self._lock = _reserve(name)
+        self._api = Management(self.broker)
+        try:
+            self._make_empty_vhost()
+            self.tap = Tap(self.broker)
+        except BaseException:
+            self._api.close()
+            self._lock.release()
+            raise
+        # What a client connects to: the tap's port with the broker's users and virtual hosts behind it.
+        tapped = Broker(
+            f"amqp://{self.broker.credentials_url}@127.0.0.1:{self.tap.port}", self.broker.management_url, "tap"
+        )
+        self.url = tapped.vhost_url(self.vhost)
+        os.environ[URL_VARIABLE] = self.url
+        _open[name] = self
+
+    @property
+    def parameters(self) -> pika.URLParameters:
+        """Connection parameters for pika, through the tap, so that the lab sees what crosses the connection.
+
+        Heartbeats are off: a notebook reads no frames while its reader reads, and the broker would hang up.
+        """
+        return _named(pika.URLParameters(self.url))
+
+    @property
+    def direct_parameters(self) -> pika.URLParameters:
+        """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
+        return _named(self.broker.parameters(self.vhost))
+
+    @property
+    def management_url(self) -> str:
+        """Root of the HTTP API and of the management UI."""
+        return self.broker.management_url
+
+    def connect(self, name: str | None = None) -> pika.BlockingConnection:
+        """Open a connection; the lab closes it if nobody else does.
+
+        Parameters
+        ----------
+        name : str, optional
+            What the connection is called in the management UI; the process's name if not given.
+        """
+        connection = connect(self.parameters, name)
+        self._connections.append(connection)
+        return connection
+
+    def queues(self) -> Table:
+        """Return each queue with its messages ready, unacked, and its consumers: true now.
+
+        A queue that the broker named is shown as ``callback queue of`` its owner; ``row["queue"]`` is its real name.
+        """
+        found = inventory.queues(self.broker, self._api, self.vhost)
+        if found is None:
+            raise self._gone()
+        registry = self.tap.registry
+        rows = [
+            {
+                "name": registry.shown(queue["name"]),
+                "queue": queue["name"],
+                "ready": queue["messages_ready"],
+                "unacked": queue["messages_unacknowledged"],
+                # Of an exclusive queue the broker tells its owner alone; what passed the tap says the same.
+                "consumers": registry.consumers(queue["name"]) if queue["exclusive"] else queue["consumers"],
+                "type": queue["type"],
+                "durable": queue["durable"],
+                "exclusive": queue["exclusive"],
+                "arguments": queue["arguments"],
+            }
+            for queue in found
+        ]
+        rows.sort(key=lambda row: row["name"])
+        return Table(("name", "ready", "unacked", "consumers"), rows, empty="(no queues)")
+
+    def exchanges(self) -> Table:
+        """Return each exchange with its type; the one without a name is the default exchange."""
+        rows = [row | {"name": row["name"] or "(default)"} for row in self._listing("exchanges")]
+        return Table(("name", "type", "durable"), rows, empty="(no exchanges)")
+
+    def bindings(self) -> Table:
+        """Return each binding: messages with this routing key go from this exchange to this queue."""
+        rows = [
+            {
+                "exchange": row["source"] or "(default)",
+                "routing key": self.tap.registry.shown(row["routing_key"]),
+                "destination": self.tap.registry.shown(row["destination"]),
+                "kind": row["destination_type"],
+                "arguments": row["arguments"],
+            }
+            for row in self._listing("bindings")
+        ]
+        rows.sort(key=lambda row: (row["exchange"], row["destination"], row["routing key"], str(row["arguments"])))
+        columns = ["exchange", "routing key", "destination"]
+        if any(row["arguments"] for row in rows):
+            columns.append("arguments")
+        return Table(columns, rows, empty="(no bindings)")
+
+    def purge(self, queue: str) -> int:
+        """Delete the messages that are ready in a queue and return how many they were; unacked ones stay.
+
+        Raises
+        ------
+        QueueNotFound
+            If there is no such queue.
+        QueueInUse
+            If it is exclusive to another connection.
+        """
+        return self._on_queue(queue, "queue_purge")
+
+    def delete(self, queue: str) -> int:
+        """Delete a queue, messages and all, and return how many of them were ready.
+
+        Raises
+        ------
+        QueueNotFound
+            If there is no such queue.
+        QueueInUse
+            If it is exclusive to another connection.
+        """
+        return self._on_queue(queue, "queue_delete")
+
+    def ctl(self, *arguments: str) -> CommandOutput:
+        """Run ``rabbitmqctl`` on this lab's virtual host and return what it prints, the rows of a list sorted.
+
+        Parameters
+        ----------
+        *arguments : str
+            As one types them: ``lab.ctl("list_queues", "name", "messages")``. ``-q`` (no progress messages) and, for
+            the commands that act on one, ``-p`` with this virtual host are added.
+
+        Raises
+        ------
+        CommandFailed
+            If the command was turned down.
+        """
+        if not arguments:
+            raise LabError('Say what to run, for example lab.ctl("list_queues", "name", "messages").')
+        here = ["-p", self.vhost] if PER_VHOST_COMMANDS.fullmatch(arguments[0]) else []
+        done = ctl.run(self.broker, "-q", *here, *map(str, arguments))
+        text = done.text
+        if arguments[0].startswith("list_"):
+            header, *rows = text.splitlines() or [""]
+            text = "\n".join([header, *sorted(rows)])
+        return CommandOutput(done.command.replace(f"-p {self.vhost} ", f"-p {self.name} "), text)
+
+    def close(self) -> None:
+        """Close the lab's connections and delete its virtual host; a second time does nothing."""
+        if _open.get(self.name) is not self:
+            return
+        del _open[self.name]
+        if os.environ.get(URL_VARIABLE) == self.url:
+            del os.environ[URL_VARIABLE]
+        for connection in self._connections:
+            # One that broke earlier, or whose broker went away, is as closed as it can be.
+            with suppress(AMQPError):
+                if connection.is_open:
+                    connection.close()
+        self.tap.close()
+        with suppress(BrokerUnavailable):
+            self._api.delete("vhosts", self.vhost)
+        self._api.close()
+        self._lock.release()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Lab({self.name!r})"
+
+    def _make_empty_vhost(self) -> None:
+        there = self._api.get("vhosts", self.vhost)
+        if there is not None:
+            if VHOST_TAG not in there.get("tags", ()):
+                raise VhostNotOurs(
+                    f"The broker has a virtual host {self.vhost!r} that no lab has made, and a lab empties its own. "
+                    "Choose another name for the lab."
+                )
+            self._api.delete("vhosts", self.vhost)
+        self._api.put("vhosts", self.vhost, json={"description": f"rpclab: {self.name}", "tags": VHOST_TAG})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self._api.put("permissions", self.vhost, self.broker.username, json=everything)
+
+    def _listing(self, kind: str) -> list[dict]:
+        found = self._api.get(kind, self.vhost)
+        if found is None:
+            raise self._gone()
+        return sorted(found, key=lambda row: row.get("name", ""))
+
+    def _gone(self) -> LabError:
+        return BrokerUnavailable(
+            f"The virtual host {self.vhost!r} is gone: the lab was closed, or the broker was restarted. "
+            f"Run lab = rpclab.Lab({self.name!r}) again, and the cells after it."
+        )
+
+    def _on_queue(self, queue: str, operation: str) -> int:
+        with connect(self.direct_parameters, "rpclab administration") as connection:
+            try:
+                return getattr(connection.channel(), operation)(queue).method.message_count
+            except ChannelClosedByBroker as refusal:
+                raise self._explained(refusal, queue) from refusal
+
+    def _explained(self, refusal: ChannelClosedByBroker, queue: str) -> LabError:
+        if refusal.reply_code == 404:
+            names = ", ".join(self.queues().column("name")) or "none"
+            return QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
+        if refusal.reply_code == 405:
+            return QueueInUse(
+                f"Queue {queue!r} is exclusive to another connection, which alone may use it. It goes when that "
+                "connection closes."
+            )
+        return LabError(f"The broker refused: {refusal.reply_code} {refusal.reply_text}")
+
+
+def connection_parameters() -> pika.URLParameters:
+    """Return the connection parameters of the lab that this process belongs to.
+
+    Raises
+    ------
+    LabError
+        If no lab has been opened, neither here nor by the process that started this one.
+    """
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
+    return _named(pika.URLParameters(url))
+
+
+def _named(parameters: pika.URLParameters) -> pika.URLParameters:
+    process = multiprocessing.current_process()
+    name = "notebook" if process.name == "MainProcess" else process.name
+    parameters.client_properties = {"connection_name": name, "pid": process.pid}
+    return parameters
+
+
+def _reserve(name: str) -> tuple[str, FileLock]:
+    """Return a virtual host's name that no other running process uses, and the lock that keeps it so."""
+    folder = state_folder() / "labs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(1, SAME_LAB_TWICE + 1):
+        vhost = name if number == 1 else f"{name}-{number}"
+        lock = FileLock(folder / f"{vhost}.lock")
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            return vhost, lock
+    raise LabError(f"The lab {name!r} is open {SAME_LAB_TWICE} times already. Shut some of its kernels down.")

@@ -1,0 +1,53 @@
+"""The case study's four queues, and how a queue is declared."""
+
+from __future__ import annotations
+
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
+
+from rpclab.errors import LabError, QueueArgumentsDiffer, QueueInUse
+
+ADDITION_QUEUE = "addition"
+ADDITION_CALLBACK_QUEUE = "addition_callback"
+FIBONACCI_QUEUE = "fibonacci"
+FIBONACCI_CALLBACK_QUEUE = "fibonacci_callback"
+
+
+def declare(channel: BlockingChannel, queue: str, arguments: dict | None = None) -> None:
+    """Make sure that a durable queue exists; declaring it again with the same properties changes nothing.
+
+    Parameters
+    ----------
+    channel : pika.adapters.blocking_connection.BlockingChannel
+        An open channel. A refusal closes it.
+    queue : str
+        The queue's name.
+    arguments : dict, optional
+        Optional arguments, for example ``{"x-queue-type": "quorum"}``.
+
+    Raises
+    ------
+    QueueArgumentsDiffer
+        If the queue exists with other properties; the message names the first one that differs.
+    QueueInUse
+        If it is exclusive to another connection.
+
+    Notes
+    -----
+    https://www.rabbitmq.com/docs/queues#property-equivalence
+    """
+    try:
+        channel.queue_declare(queue, durable=True, arguments=arguments)
+    except ChannelClosedByBroker as refusal:
+        raise _explained(refusal, queue) from refusal
+
+
+def _explained(refusal: ChannelClosedByBroker, queue: str) -> LabError:
+    if refusal.reply_code == 406:
+        return QueueArgumentsDiffer(
+            f"Queue {queue!r} exists already with other properties ({refusal.reply_text}). Declare it with the same "
+            f'ones, or remove it first and lose its messages: lab.delete("{queue}").'
+        )
+    if refusal.reply_code == 405:
+        return QueueInUse(f"Queue {queue!r} is exclusive to another connection. Choose another name.")
+    return LabError(f"The broker refused to declare queue {queue!r}: {refusal.reply_code} {refusal.reply_text}")

@@ -1,0 +1,268 @@
+"""One connection of an `RpcClient`, owned by one thread, from its opening to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from functools import partial
+
+import pika
+from pika.exceptions import AMQPError
+
+from rpclab.broker.connect import explained
+from rpclab.errors import BrokerUnavailable, ConnectionLost, LabError, RpcTimeout, UnroutableError
+
+OPEN_SECONDS = 10
+REMEMBERED = 10_000
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+@dataclass
+class Stats:
+    """What became of a client's requests so far.
+
+    Attributes
+    ----------
+    sent, answered, failed, timed_out, returned : int
+        Requests sent; those answered with a result, answered with an error, not answered in time, and handed back by
+        the broker because no queue took them.
+    late, duplicate, unknown : int
+        Replies that were dropped: after the deadline, a second time, or for no request of this client.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    returned: int = 0
+    late: int = 0
+    duplicate: int = 0
+    unknown: int = 0
+
+
+class Session:
+    """An open connection with its channel and callback queue.
+
+    Parameters
+    ----------
+    parameters : pika.connection.Parameters
+        Where to connect.
+    reply : str
+        ``"exclusive"``, ``"direct"`` or the name of a callback queue.
+    read : callable
+        Takes a reply's properties and body; returns the result or raises the error that the reply stands for.
+    stats : Stats
+        Where to count.
+
+    Raises
+    ------
+    BrokerUnavailable, BrokerRefused, LabError
+        If the connection does not come about.
+    """
+
+    def __init__(self, parameters: pika.connection.Parameters, reply: str, read: Callable, stats: Stats):
+        self.alive = True
+        self.reply_to = ""
+        self._parameters = parameters
+        self._reply = reply
+        self._read = read
+        self._stats = stats
+        self._pending: dict[str, Future] = {}
+        self._timers: dict[str, object] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._outbox: list[Callable[[], None]] = []
+        self._waking = False
+        self._opened: Future = Future()
+        self._end: LabError = ConnectionLost("The connection to the broker was lost before the reply came.")
+        self._channel: pika.channel.Channel | None = None
+        self._connection = pika.SelectConnection(
+            parameters,
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+            on_open_error_callback=lambda _, error: self._finish(explained(_cause(error), parameters)),
+            on_close_callback=lambda _, reason: self._finish(self._end),
+        )
+        self._thread = threading.Thread(target=self._run, name="rpclab client", daemon=True)
+        self._thread.start()
+        try:
+            self._opened.result(OPEN_SECONDS)
+        except FutureTimeout:
+            self.close(ConnectionLost("The connection did not open in time."))
+            raise BrokerUnavailable(f"{parameters.host}:{parameters.port} took more than {OPEN_SECONDS} s.") from None
+
+    def request(self, queue: str, call: Future) -> None:
+        """Send a call's request; its future gets the outcome."""
+        self._start(call, partial(self._send, queue, call))
+
+    def publish(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
+        """Send a message whose answer is not for this client; the future tells when it is on its way."""
+        self._start(sent, partial(self._send_for_another, queue, body, properties, sent))
+
+    def close(self, reason: LabError) -> None:
+        """Close the connection; calls that wait get the reason."""
+        if not self.alive:
+            return
+        self._end = reason
+        self._connection.ioloop.add_callback_threadsafe(self._close_connection)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(OPEN_SECONDS)
+
+    def _start(self, call: Future, action: Callable[[], None]) -> None:
+        """Have a request sent by the connection's thread, which is woken once for many."""
+        with self._lock:
+            if not self.alive:
+                raise self._end
+            self._pending[call.correlation_id] = call
+            self._outbox.append(action)
+            wake, self._waking = not self._waking, True
+        if wake:
+            self._connection.ioloop.add_callback_threadsafe(self._empty_outbox)
+
+    # What follows runs in the connection's own thread.
+
+    def _run(self) -> None:
+        try:
+            self._connection.ioloop.start()
+        except (AMQPError, OSError) as error:
+            self._end = ConnectionLost(f"The connection broke: {error!r}")
+        finally:
+            self._finish(self._end)
+            self._connection.ioloop.close()
+
+    def _empty_outbox(self) -> None:
+        with self._lock:
+            actions, self._outbox = self._outbox, []
+            self._waking = False
+        for action in actions:
+            action()
+
+    def _on_channel(self, channel: pika.channel.Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_return_callback(self._on_return)
+        channel.add_on_cancel_callback(self._on_cancel)
+        if self._reply == "direct":
+            self._consume(DIRECT_REPLY_TO, auto_ack=True)
+        elif self._reply == "exclusive":
+            channel.queue_declare("", exclusive=True, callback=lambda ok: self._consume(ok.method.queue, auto_ack=True))
+        else:
+            channel.queue_declare(self._reply, durable=True, callback=lambda ok: self._consume(self._reply))
+
+    def _consume(self, queue: str, *, auto_ack: bool = False) -> None:
+        self.reply_to = queue
+        self._channel.basic_consume(
+            queue, self._on_reply, auto_ack=auto_ack, callback=lambda _: self._opened.set_result(None)
+        )
+
+    def _send(self, queue: str, call: Future) -> None:
+        self._timers[call.correlation_id] = self._connection.ioloop.call_later(
+            max(0, call.sent + call.timeout - time.monotonic()), partial(self._on_deadline, call.correlation_id)
+        )
+        self._stats.sent += 1
+        self._channel_publish(queue, call.body, pika.BasicProperties(
+            reply_to=self.reply_to,
+            correlation_id=call.correlation_id,
+            content_type="text/plain",
+            # A request that nobody waits for any more is not worth a worker's time.
+            expiration=str(int(call.timeout * 1000)),
+        ))
+
+    def _send_for_another(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
+        self._channel_publish(queue, body, properties)
+        self._pending.pop(properties.correlation_id).set_result(None)
+
+    def _channel_publish(self, queue: str, body: str, properties: pika.BasicProperties) -> None:
+        # Mandatory: without a queue that takes it, the broker sends the message back instead of dropping it.
+        self._channel.basic_publish("", queue, body.encode(), properties, mandatory=True)
+
+    def _on_reply(self, channel, method, properties: pika.BasicProperties, body: bytes) -> None:
+        if self.reply_to == self._reply:
+            channel.basic_ack(method.delivery_tag)
+        call = self._settled(properties.correlation_id, "answered")
+        if call is None:
+            self._count_stray(properties.correlation_id)
+            return
+        call.worker = (properties.headers or {}).get("worker")
+        try:
+            result = self._read(properties, body)
+        except LabError as error:
+            self._stats.failed += 1
+            call.set_exception(error)
+        else:
+            self._stats.answered += 1
+            call.set_result(result)
+
+    def _on_return(self, channel, method, properties: pika.BasicProperties, body: bytes) -> None:
+        self._stats.returned += 1
+        call = self._settled(properties.correlation_id, "returned")
+        if call:
+            call.set_exception(UnroutableError(
+                f"There is no queue {method.routing_key!r}, so nobody can get this request. Start the server that "
+                "declares it; lab.queues() shows which queues there are."
+            ))
+
+    def _on_deadline(self, correlation_id: str) -> None:
+        call = self._settled(correlation_id, "timed out")
+        if call:
+            self._stats.timed_out += 1
+            call.set_exception(RpcTimeout(f"No reply within {call.timeout:g} s."))
+
+    def _settled(self, correlation_id: str | None, how: str) -> Future | None:
+        """Take a call off the list and remember for a while what became of it."""
+        call = self._pending.pop(correlation_id, None)
+        if call:
+            timer = self._timers.pop(correlation_id)
+            if how != "timed out":
+                self._connection.ioloop.remove_timeout(timer)
+            self._ended[correlation_id] = how
+            if len(self._ended) > REMEMBERED:
+                self._ended.popitem(last=False)
+        return call
+
+    def _count_stray(self, correlation_id: str | None) -> None:
+        became = self._ended.get(correlation_id)
+        if became == "answered":
+            self._stats.duplicate += 1
+        elif became == "timed out":
+            self._stats.late += 1
+        else:
+            self._stats.unknown += 1
+
+    def _on_cancel(self, frame) -> None:
+        self._end = ConnectionLost(f"The callback queue {self.reply_to!r} was deleted; the next call makes a new one.")
+        self._close_connection()
+
+    def _on_channel_closed(self, channel, reason: Exception) -> None:
+        if isinstance(reason, pika.exceptions.ChannelClosedByBroker):
+            self._end = ConnectionLost(f"The broker closed the channel: {reason.reply_code} {reason.reply_text}")
+            self._close_connection()
+
+    def _close_connection(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+        elif self._connection.is_closed:
+            self._finish(self._end)
+
+    def _finish(self, reason: LabError) -> None:
+        """Settle all that waits, once, and let the thread end."""
+        with self._lock:
+            self.alive, self._end = False, reason
+            unsettled = list(self._pending.values())
+            self._pending.clear()
+        if not self._opened.done():
+            self._opened.set_exception(reason)
+        for call in unsettled:
+            call.set_exception(reason)
+        self._connection.ioloop.stop()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the reason behind pika's list of failed connection attempts."""
+    while getattr(error, "exceptions", None):
+        error = error.exceptions[-1]
+    return error

@@ -1,0 +1,1 @@
+"""What one clicks and watches."""

@@ -1,0 +1,1 @@
+"""What really crosses a lab's connections."""
