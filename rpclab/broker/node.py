@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -27,6 +26,8 @@ from rpclab.errors import BrokerUnavailable
 
 NODE_NAME = "rpclab@localhost"
 USER = "rpclab"
+NODE_PROCESS = "beam.smp"
+PORT_MAPPER = "epmd"
 BOOT_SECONDS = 60
 STOP_SECONDS = 15
 ATTEMPTS = 3
@@ -67,16 +68,6 @@ class Node:
         except psutil.NoSuchProcess:
             return None
         return process if same else None
-
-    def epmd_processes(self) -> list[psutil.Process]:
-        """Return the port mapper that Erlang started for this node; it does not end by itself."""
-        found = []
-        for process in psutil.process_iter(["name"]):
-            if process.info["name"] == "epmd":
-                with suppress(psutil.Error):
-                    if process.environ().get("ERL_EPMD_PORT") == str(self.epmd_port):
-                        found.append(process)
-        return found
 
 
 def script_folder() -> Path | None:
@@ -200,34 +191,31 @@ def _wait_until_up(node: Node, process: subprocess.Popen, folder: Path) -> None:
         time.sleep(0.05)
 
 
+def processes() -> list[psutil.Process]:
+    """Return the private node's processes, port mapper included, also those that no record tells of any more."""
+    home = str(node_folder())
+    found = []
+    for process in psutil.process_iter(["name"]):
+        # Processes of other users do not tell their environment; they are not ours either.
+        with suppress(psutil.Error):
+            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and process.environ().get("HOME") == home:
+                found.append(process)
+    return found
+
+
 def _stop_leftovers() -> bool:
     """End what the last node left, running or not; the caller holds the lock."""
-    folder = node_folder()
-    try:
-        node = Node(**json.loads((folder / "node.json").read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        node = None
-    if node:
-        _end([node.process()], signal.SIGTERM)
-        # A port mapper has nothing to save, and ignores a polite request while it believes a node is registered.
-        _end(node.epmd_processes(), signal.SIGKILL)
+    present = processes()
+    # Not politely: an orderly shutdown takes Erlang several seconds, to save what is deleted next.
+    for process in present:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(present, timeout=STOP_SECONDS)
     for child in list(_children):
         if child.poll() is not None:
             _children.remove(child)
-    shutil.rmtree(folder, ignore_errors=True)
-    return node is not None
-
-
-def _end(processes: list[psutil.Process | None], how: signal.Signals) -> None:
-    present = [process for process in processes if process]
-    for process in present:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(how)
-    _, alive = psutil.wait_procs(present, timeout=STOP_SECONDS)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
+    shutil.rmtree(node_folder(), ignore_errors=True)
+    return bool(present)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from rpclab.errors import InvalidOption, WorkerFailed
+from rpclab.errors import InvalidOption, LabError, WorkerFailed
 from rpclab.rpc import worker_process
 from rpclab.table import Table
 
@@ -31,11 +31,11 @@ class Worker:
         The operating system's number for it.
     """
 
-    def __init__(self, name: str, payload: bytes, context):
+    def __init__(self, name: str, payload: bytes, context, changed: threading.Condition):
         self.name = name
         self.stopped = False
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
-        self._changed = threading.Condition()
+        self._changed = changed
         self._ready = False
         self._silent = False
         receiver, sender = context.Pipe(duplex=False)
@@ -86,12 +86,6 @@ class Worker:
             what = f"ended (exit code {self.exitcode})" if not self.alive else f"was not ready after {timeout:g} s"
             said = "\n".join(self.log) or "(nothing printed)"
             raise WorkerFailed(f"{self.name} {what}. What it printed:\n{said}")
-
-    def wait_for_line(self, text: str, timeout: float = START_SECONDS) -> bool:
-        """Wait until a printed line contains a text; tell whether it came in time."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._silent or any(text in line for line in self._lines), timeout)
-            return any(text in line for line in self._lines)
 
     def kill(self) -> None:
         """End it at once with SIGKILL, whatever it is doing; it cannot object."""
@@ -161,6 +155,7 @@ class Workers:
     def __init__(self, cls: type, *arguments, count: int = 2, name: str | None = None, start_method: str = "spawn"):
         if not callable(getattr(cls, "start", None)):
             raise InvalidOption(f"{cls!r} cannot be run by Workers: it is no class with a start method.")
+        self._changed = threading.Condition()
         self._context = multiprocessing.get_context(start_method)
         self._payload = cloudpickle.dumps((cls, arguments))
         self.name = name or cls.__name__
@@ -205,6 +200,26 @@ class Workers:
         """What the processes printed, one after the other."""
         return "\n".join(line for worker in self._workers for line in worker.log)
 
+    def wait_for_lines(self, text: str, count: int = 1, timeout: float = START_SECONDS) -> list[str]:
+        """Wait until the processes have printed so many lines with a text in them, and return those lines.
+
+        Raises
+        ------
+        LabError
+            If fewer come before the timeout in seconds.
+        """
+
+        def lines() -> list[str]:
+            return [line for worker in self._workers for line in worker.log if text in line]
+
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(lines()) >= count, timeout):
+                raise LabError(
+                    f"After {timeout:g} s the processes have printed {len(lines())} of {count} lines with {text!r}. "
+                    "workers.log shows what they did print."
+                )
+            return lines()
+
     def table(self) -> Table:
         """Return name, pid and state of each process."""
         rows = [{"name": worker.name, "pid": worker.pid, "state": worker.state} for worker in self._workers]
@@ -226,7 +241,7 @@ class Workers:
         return f"Workers({', '.join(map(repr, self._workers)) or 'none'})"
 
     def _start_one(self) -> Worker:
-        worker = Worker(f"{self.name}-{self._number}", self._payload, self._context)
+        worker = Worker(f"{self.name}-{self._number}", self._payload, self._context, self._changed)
         self._number += 1
         self._workers.append(worker)
         return worker

@@ -1,0 +1,105 @@
+"""``python -m rpclab``: the lab's broker, and the course, from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import rpclab
+from rpclab.broker import compose, ctl, node
+from rpclab.broker.address import Broker
+from rpclab.broker.find import find
+from rpclab.broker.management import Management
+from rpclab.errors import BrokerUnavailable, LabError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 for done, 1 for not done, 2 for not understood."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return asked.run(asked) or 0
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rpclab", description=rpclab.__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help)
+        added.set_defaults(run=run)
+        return added
+
+    up = command("up", _up, "find the lab's broker or start it")
+    up.add_argument("--install", action="store_true", help="install RabbitMQ first if there is none")
+    command("down", _down, "stop the lab's broker; nothing is left running")
+    command("status", _status, "say which broker is used and whether it runs")
+    command("doctor", _doctor, "check everything the course needs, with a remedy for each thing that is missing")
+    passed_on = command("ctl", _ctl, "run rabbitmqctl on the lab's broker, e.g. ctl -p publishing list_queues")
+    passed_on.add_argument("arguments", nargs=argparse.REMAINDER)
+    command("demo", _demo, "run the whole case study with real processes and print what each did")
+    lab = command("lab", _lab, "open the course in JupyterLab, with a broker that ends with it")
+    lab.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to JupyterLab")
+    return parser
+
+
+def _up(asked: argparse.Namespace) -> None:
+    if asked.install:
+        from rpclab.broker.install import ensure_installed
+
+        ensure_installed()
+    _describe(find())
+
+
+def _down(asked: argparse.Namespace) -> None:
+    stopped = [what for what, stop in (("private node", node.stop), ("Docker Compose", compose.stop)) if stop()]
+    print(f"Stopped: {', '.join(stopped)}." if stopped else "No broker of the lab was running.")
+
+
+def _status(asked: argparse.Namespace) -> None:
+    _describe(find(start=False))
+
+
+def _describe(broker: Broker) -> None:
+    with Management(broker) as api:
+        overview = api.get("overview")
+    if overview is None:
+        raise BrokerUnavailable(f"{broker.management_url} is no RabbitMQ management API. Set RPCLAB_MANAGEMENT.")
+    print(f"RabbitMQ {overview['rabbitmq_version']} on Erlang {overview['erlang_version']} ({broker.origin})")
+    print(f"  AMQP           {broker.host}:{broker.port}")
+    print(f"  Management UI  {broker.management_url}")
+    print(f"  User           {broker.username}")
+    print(f"  Password       {broker.password if broker.origin != 'RPCLAB_BROKER' else '(as in RPCLAB_BROKER)'}")
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from rpclab.broker.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _ctl(asked: argparse.Namespace) -> None:
+    print(ctl.run(find(), *asked.arguments))
+
+
+def _demo(asked: argparse.Namespace) -> None:
+    from rpclab.rpc.demo import run
+
+    run()
+
+
+def _lab(asked: argparse.Namespace) -> int:
+    from rpclab.jupyter import run
+
+    return run(asked.arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

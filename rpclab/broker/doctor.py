@@ -1,0 +1,130 @@
+"""``python -m rpclab doctor``: what the course needs, checked one by one, with the exact remedy where it fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import psutil
+from packaging.requirements import Requirement
+
+from rpclab.broker import node
+from rpclab.broker.find import find, remedy
+from rpclab.broker.management import Management
+from rpclab.broker.state import state_folder
+from rpclab.errors import LabError
+from rpclab.lab import URL_VARIABLE
+
+OLDEST_PYTHON = (3, 10)
+NOTEBOOK_PACKAGES = ("jupyterlab", "ipykernel", "nbval")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    ok: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"[{'ok' if self.ok else '!!'}] {self.what}: {self.detail}"
+
+
+def examine() -> list[Finding]:
+    """Check everything and return the findings; starts nothing and changes nothing."""
+    return [check() for check in CHECKS]
+
+
+def python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= OLDEST_PYTHON
+    needed = ".".join(map(str, OLDEST_PYTHON))
+    return Finding("Python", ok, found if ok else f"{found}; the course needs {needed} or later: install it, make lab")
+
+
+def packages() -> Finding:
+    missing = []
+    for text in [*(requires("rpclab") or ()), *NOTEBOOK_PACKAGES]:
+        needed = Requirement(text)
+        try:
+            found = version(needed.name)
+        except PackageNotFoundError:
+            missing.append(f"{needed.name} is missing")
+        else:
+            if found not in needed.specifier:
+                missing.append(f"{needed.name} {found} is not {needed.specifier}")
+    detail = f"{'; '.join(missing)}. Run: pip install -r requirements.txt" if missing else "all there"
+    return Finding("Packages", not missing, detail)
+
+
+def rabbitmq() -> Finding:
+    scripts = node.script_folder()
+    if scripts:
+        return Finding("RabbitMQ", True, f"installed in {scripts}")
+    try:
+        broker = find(start=False)
+    except LabError:
+        return Finding("RabbitMQ", False, f"not installed, and none runs for the lab.\n{remedy()}")
+    return Finding("RabbitMQ", True, f"not installed; used from {broker.origin}")
+
+
+def loopback() -> Finding:
+    """Listen on a free port and reach it, as the lab's tap and its private node do."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2):
+            return Finding("Ports", True, "free ones on 127.0.0.1 can be opened and reached")
+    except OSError as error:
+        return Finding("Ports", False, f"127.0.0.1 cannot be used ({error}); allow local connections in the firewall")
+
+
+def state() -> Finding:
+    folder = state_folder()
+    mode = folder.stat().st_mode & 0o077
+    if mode and sys.platform != "win32":
+        return Finding("State folder", False, f"others may read {folder}. Run: chmod 700 '{folder}'")
+    return Finding("State folder", True, str(folder))
+
+
+def broker() -> Finding:
+    """Ask the broker that runs; that none runs is well as long as a notebook can start one."""
+    try:
+        found = find(start=False)
+        with Management(found) as api:
+            overview = api.get("overview")
+    except LabError as error:
+        if node.script_folder() and not os.environ.get("RPCLAB_BROKER"):
+            return Finding("Broker", True, "not running; the first lab starts it (or: python -m rpclab up)")
+        return Finding("Broker", False, str(error))
+    if overview is None:
+        return Finding("Broker", False, f"{found.management_url} is no management API. Set RPCLAB_MANAGEMENT.")
+    return Finding("Broker", True, f"RabbitMQ {overview['rabbitmq_version']} at {found.host}:{found.port}")
+
+
+def leftovers() -> Finding:
+    """Look for nodes and port mappers without a record, and for workers whose notebook is gone."""
+    running = node.running()
+    strays = [] if running else node.processes()
+    if strays:
+        pids = ", ".join(str(process.pid) for process in strays)
+        return Finding("Processes", False, f"a node that no record tells of (pid {pids}). Run: python -m rpclab down")
+    orphans = list(_orphaned_workers())
+    if orphans:
+        pids = " ".join(map(str, orphans))
+        return Finding("Processes", False, f"workers without a notebook (pid {pids}). Run: kill {pids}")
+    return Finding("Processes", True, "none left over")
+
+
+def _orphaned_workers() -> Iterator[int]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.ppid() == 1 and URL_VARIABLE in process.environ():
+                yield process.pid
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (python, packages, rabbitmq, loopback, state, broker, leftovers)

@@ -1,0 +1,64 @@
+"""``make lab``: JupyterLab on the course, with a broker that ends when JupyterLab does."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from rpclab.broker import compose, node
+from rpclab.broker.find import find
+from rpclab.broker.install import ensure_installed
+from rpclab.errors import BrokerUnavailable, LabError
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+FIRST = NOTEBOOKS / "00_start_here.ipynb"
+
+
+def run(arguments: list[str]) -> int:
+    """Start a broker unless one runs, open JupyterLab, wait for its end, and stop the broker if it was ours.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Passed on to JupyterLab.
+
+    Returns
+    -------
+    int
+        JupyterLab's exit status.
+    """
+    if not FIRST.exists():
+        raise LabError(f"The notebooks are not at {NOTEBOOKS}. Run this from a clone of the repository: make lab")
+    ensure_installed()
+    ran_before = _is_running()
+    print("Using the broker that runs." if ran_before else "Starting RabbitMQ (about 5 s) ...", flush=True)
+    broker = find()
+    print(f"RabbitMQ is ready; its management UI: {broker.management_url}", flush=True)
+    print("Opening JupyterLab; end it with Ctrl-C or File > Shut Down ...", flush=True)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS.parent}",
+               f"--LabApp.default_url=/lab/tree/notebooks/{FIRST.name}", *arguments]
+    try:
+        return _wait(subprocess.Popen(command))
+    finally:
+        if not ran_before:
+            print("Stopping RabbitMQ ...", flush=True)
+            stop = node.stop if broker.origin == "private node" else compose.stop
+            stop()
+
+
+def _is_running() -> bool:
+    try:
+        find(start=False)
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+def _wait(jupyter: subprocess.Popen) -> int:
+    """Wait for JupyterLab's end; Ctrl-C and a polite kill are its to deal with, not ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for polite in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(polite, lambda *_: jupyter.terminate())
+    return jupyter.wait()
