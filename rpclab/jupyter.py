@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rpclab.broker.install import ensure_installed
 from rpclab.errors import BrokerUnavailable, LabError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+SETTINGS = Path(__file__).resolve().parent / "jupyter_settings"
 FIRST = NOTEBOOKS / "00_start_here.ipynb"
 
 
@@ -37,15 +39,25 @@ def run(arguments: list[str]) -> int:
     broker = find()
     print(f"RabbitMQ is ready; its management UI: {broker.management_url}", flush=True)
     print("Opening JupyterLab; end it with Ctrl-C or File > Shut Down ...", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS.parent}",
-               f"--LabApp.default_url=/lab/tree/notebooks/{FIRST.name}", *arguments]
     try:
-        return _wait(subprocess.Popen(command))
+        return _wait(subprocess.Popen(_command(arguments)))
     finally:
         if not ran_before:
             print("Stopping RabbitMQ ...", flush=True)
             stop = node.stop if broker.origin == "private node" else compose.stop
             stop()
+
+
+def _command(arguments: list[str]) -> list[str]:
+    # JupyterLab refuses root unless told; in a container one often is.
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return [
+        sys.executable, "-m", "jupyterlab", *as_root,
+        f"--ServerApp.root_dir={NOTEBOOKS.parent}",
+        f"--LabApp.default_url=/lab/tree/notebooks/{FIRST.name}",
+        f"--LabApp.app_settings_dir={SETTINGS}",
+        *arguments,
+    ]
 
 
 def _is_running() -> bool:

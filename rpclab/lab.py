@@ -285,6 +285,19 @@ class Lab:
         return LabError(f"The broker refused: {refusal.reply_code} {refusal.reply_text}")
 
 
+def current_lab() -> Lab:
+    """Return the lab that this process opened last.
+
+    Raises
+    ------
+    LabError
+        If none is open.
+    """
+    if not _open:
+        raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
+    return list(_open.values())[-1]
+
+
 def connection_parameters() -> pika.URLParameters:
     """Return the connection parameters of the lab that this process belongs to.
 

@@ -56,8 +56,6 @@ class FibonacciServer(RpcServer):
 class AddClient(RpcClient):
     """Asks the addition service: ``AddClient().call(3, 5)`` returns 8."""
 
-    arguments = ("x", "y")
-
     def __init__(self, **options):
         super().__init__(ADDITION_QUEUE, **options)
 
@@ -76,8 +74,6 @@ class AddClient(RpcClient):
 
 class FibonacciClient(RpcClient):
     """Asks the Fibonacci service: ``FibonacciClient().call(30)`` returns 832040."""
-
-    arguments = ("n",)
 
     def __init__(self, **options):
         super().__init__(FIBONACCI_QUEUE, **options)

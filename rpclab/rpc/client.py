@@ -88,8 +88,6 @@ class RpcClient:
     https://www.rabbitmq.com/docs/direct-reply-to and https://www.rabbitmq.com/tutorials/tutorial-six-python.
     """
 
-    arguments: tuple[str, ...] = ("body",)
-
     def __init__(
         self,
         request_queue: str,

@@ -41,6 +41,10 @@ class Registry:
         """Return how many consumers a queue has among the connections that were seen."""
         return sum(name == queue for name in list(self._consumers.values()))
 
+    def queue_of(self, delivery: Event) -> str | None:
+        """Return the queue that a ``Basic.Deliver`` came from, or None if its consumer was not seen."""
+        return self._consumers.get((delivery.link.number, delivery.channel, delivery.method.consumer_tag))
+
     def shown(self, queue: str) -> str:
         """Return a queue's name as people are shown it: the same in each run, also where the broker made it up."""
         if not queue.startswith(SERVER_NAMED):

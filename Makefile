@@ -1,0 +1,57 @@
+# The course from a bare clone, on Linux or macOS, with nothing but Python 3.10+, git and make:
+#
+#   make lab    JupyterLab on the first lesson, with a RabbitMQ of its own
+#   make test   every test, the notebooks included
+#
+# For a particular Python: make lab PYTHON=python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help lab test notebooks lint clean
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+RUN := $(VENV)/bin/python
+# A broker for the tests alone: neither in the way of a lab that is open, nor disturbed by one.
+TEST_HOME := $(CURDIR)/$(VENV)/test-home
+
+help:
+	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
+	@echo 'notebooks   run the notebooks and save their outputs (NOTEBOOKS="notebooks/01_publishing.ipynb" for some)'
+	@echo 'lint        ruff'
+	@echo 'clean       remove the virtual environment and what tests left'
+
+lab: $(READY)
+	@$(RUN) -m rpclab lab $(LAB_ARGS)
+
+test: $(READY)
+	@$(RUN) -m rpclab up --install > /dev/null 2>&1 || $(RUN) -m rpclab up --install
+	@$(RUN) -m pytest $(TEST_ARGS) && status=0 || status=$$?; $(RUN) -m rpclab down > /dev/null; exit $$status
+
+test: export RPCLAB_HOME := $(TEST_HOME)
+
+NOTEBOOKS ?= $(wildcard notebooks/[0-9]*.ipynb)
+notebooks: $(READY)
+	@$(RUN) tests/notebooks/execute.py $(NOTEBOOKS)
+
+lint: $(READY)
+	@$(RUN) -m ruff check .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache tests/browser/screenshots
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "The course needs Python 3.10 or later; $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		echo "Python's venv module is missing. Running: $$sudo apt-get install --yes python3-venv"; \
+		$$sudo apt-get update -q && $$sudo apt-get install --yes -q python3-venv; }
+	@echo "Making the virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing pika, JupyterLab and the rest (a minute or two, once) ..."
+	@$(RUN) -m pip install --disable-pip-version-check -r requirements.txt \
+		| sed -u -n -e 's/^Collecting \([^ (]*\).*/  \1/p' -e '/^Installing/s/:.*/ them .../p'
+	@touch $@
