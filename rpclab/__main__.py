@@ -34,16 +34,20 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    def passed_on(name: str, run, help: str) -> None:
+        # Nothing is an option of ours here: what follows is for the program behind the command, -q and --help included.
+        added = commands.add_parser(name, help=help, prefix_chars="\0", add_help=False)
+        added.add_argument("arguments", nargs="*")
+        added.set_defaults(run=run)
+
     up = command("up", _up, "find the lab's broker or start it")
     up.add_argument("--install", action="store_true", help="install RabbitMQ first if there is none")
     command("down", _down, "stop the lab's broker; nothing is left running")
     command("status", _status, "say which broker is used and whether it runs")
     command("doctor", _doctor, "check everything the course needs, with a remedy for each thing that is missing")
-    passed_on = command("ctl", _ctl, "run rabbitmqctl on the lab's broker, e.g. ctl -p publishing list_queues")
-    passed_on.add_argument("arguments", nargs=argparse.REMAINDER)
+    passed_on("ctl", _ctl, "run rabbitmqctl on the lab's broker, for example: ctl -p publishing list_queues")
     command("demo", _demo, "run the whole case study with real processes and print what each did")
-    lab = command("lab", _lab, "open the course in JupyterLab, with a broker that ends with it")
-    lab.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to JupyterLab")
+    passed_on("lab", _lab, "open the course in JupyterLab, with a broker that ends with it; takes JupyterLab's options")
     return parser
 
 

@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
     print(f"RabbitMQ is ready; its management UI: {broker.management_url}", flush=True)
     print("Opening JupyterLab; end it with Ctrl-C or File > Shut Down ...", flush=True)
     try:
-        return _wait(subprocess.Popen(_command(arguments)))
+        return _wait(subprocess.Popen(_command(arguments), env=_environment()))
     finally:
         if not ran_before:
             print("Stopping RabbitMQ ...", flush=True)
@@ -58,6 +58,11 @@ def _command(arguments: list[str]) -> list[str]:
         f"--LabApp.app_settings_dir={SETTINGS}",
         *arguments,
     ]
+
+
+def _environment() -> dict[str, str]:
+    """Have terminals and ``!`` cells find this Python first, as if its virtual environment were activated."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def _is_running() -> bool:

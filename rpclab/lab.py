@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import time
 from contextlib import suppress
 
 import pika
@@ -18,7 +19,15 @@ from rpclab.broker.ctl import CommandOutput
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 from rpclab.broker.state import state_folder
-from rpclab.errors import BrokerUnavailable, InvalidName, LabError, QueueInUse, QueueNotFound, VhostNotOurs
+from rpclab.errors import (
+    BrokerUnavailable,
+    InvalidName,
+    InvalidOption,
+    LabError,
+    QueueInUse,
+    QueueNotFound,
+    VhostNotOurs,
+)
 from rpclab.table import Table
 from rpclab.wire.tap import Tap
 
@@ -26,6 +35,8 @@ URL_VARIABLE = "RPCLAB_URL"
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 VHOST_TAG = "rpclab"
 SAME_LAB_TWICE = 20
+WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.02
 PER_VHOST_COMMANDS = re.compile(r"list_(queues|exchanges|bindings|consumers|policies|permissions)|(purge|delete)_queue")
 
 _open: dict[str, Lab] = {}
@@ -143,6 +154,38 @@ class Lab:
         rows.sort(key=lambda row: row["name"])
         return Table(("name", "ready", "unacked", "consumers"), rows, empty="(no queues)")
 
+    def wait_for(self, queue: str, *, timeout: float = WAIT_SECONDS, **counts: int) -> Table:
+        """Wait until a queue's counts are what one expects, and return all queues.
+
+        What is published or acknowledged is on its way for a moment; a count that is read meanwhile is true and old.
+
+        Parameters
+        ----------
+        queue : str
+            The queue to look at.
+        timeout : float
+            Seconds to wait at most.
+        **counts : int
+            One or more of ``ready``, ``unacked`` and ``consumers``.
+
+        Raises
+        ------
+        LabError
+            If it does not come about in time; the message says what the counts are instead.
+        """
+        if not counts or not counts.keys() <= {"ready", "unacked", "consumers"}:
+            raise InvalidOption('Say what to wait for, for example lab.wait_for("addition", ready=1, unacked=0).')
+        deadline = time.monotonic() + timeout
+        while True:
+            queues = self.queues()
+            row = next((row for row in queues if queue in (row["name"], row["queue"])), None)
+            found = row and {name: row[name] for name in counts}
+            if found == counts:
+                return queues
+            if time.monotonic() > deadline:
+                raise LabError(f"After {timeout:g} s queue {queue!r} has {found or 'not been declared'}, not {counts}.")
+            time.sleep(POLL_SECONDS)
+
     def exchanges(self) -> Table:
         """Return each exchange with its type; the one without a name is the default exchange."""
         rows = [row | {"name": row["name"] or "(default)"} for row in self._listing("exchanges")]
@@ -156,7 +199,7 @@ class Lab:
                 "routing key": self.tap.registry.shown(row["routing_key"]),
                 "destination": self.tap.registry.shown(row["destination"]),
                 "kind": row["destination_type"],
-                "arguments": row["arguments"],
+                "arguments": row["arguments"] or None,
             }
             for row in self._listing("bindings")
         ]

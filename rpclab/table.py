@@ -44,6 +44,11 @@ class Table(Sequence):
         """Return one column's values, from the first row to the last."""
         return [row.get(name) for row in self._rows]
 
+    def where(self, **values) -> Table:
+        """Return a table of the rows that have these values: ``lab.bindings().where(exchange="events")``."""
+        rows = [row for row in self._rows if all(row.get(name) == value for name, value in values.items())]
+        return Table(self.columns, rows, empty=self._empty)
+
     def __repr__(self) -> str:
         if not self._rows:
             return self._empty
@@ -76,6 +81,8 @@ def _text(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = ", ".join(f"{name}={part}" for name, part in value.items())
     if isinstance(value, bytes):
         value = value.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))

@@ -18,6 +18,7 @@ from rpclab.broker.management import Management
 from rpclab.errors import BrokerUnavailable, CommandFailed
 
 TIMEOUT_SECONDS = 60
+SAID_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def run(broker: Broker, *arguments: str) -> CommandOutput:
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"`{shown}` took longer than {TIMEOUT_SECONDS} s.") from None
     if done.returncode:
-        raise CommandFailed(f"`{shown}` failed with status {done.returncode}:\n{(done.stderr or done.stdout).strip()}")
+        # For a command that it does not know, the tool prints all that it does know below.
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][:SAID_LINES]
+        raise CommandFailed("\n".join([f"`{shown}` failed with status {done.returncode}:", *said]))
     return CommandOutput(shown, done.stdout.rstrip())
 
 
