@@ -15,9 +15,8 @@ table.rpclab { border-collapse: collapse; width: 100%; font-size: 14px; line-hei
   color: var(--jp-ui-font-color1, #222); font-variant-numeric: tabular-nums; }
 table.rpclab th { text-align: left; font-weight: 600; padding: 4px 12px 4px 0; white-space: nowrap;
   border-bottom: 1px solid var(--jp-border-color1, #bdbdbd); color: var(--jp-ui-font-color2, #555); }
-table.rpclab td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--jp-border-color3, #eee);
-  max-width: 260px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-table.rpclab td.id { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0; max-width: 340px;
+  overflow-wrap: anywhere; border-bottom: 1px solid var(--jp-border-color3, #eee); }
 .rpclab-state { border-radius: 10px; padding: 1px 9px; font-size: 13px; font-weight: 600; white-space: nowrap; }
 .rpclab-state.good { background: #d7f0dd; color: #0b4a1f; }
 .rpclab-state.bad { background: #fadcd9; color: #7a1410; }
@@ -66,7 +65,7 @@ def short_id(identifier: str | None) -> str:
     return f"<code title='{escape(identifier, quote=True)}'>{escape(identifier[:8])}</code>"
 
 
-def text(value: object, most: int = 60) -> str:
+def text(value: object, most: int = 120) -> str:
     """Return any value as text that a browser shows and does not interpret, cut to a length."""
     shown = str(value)
     return escape(shown if len(shown) <= most else shown[: most - 1] + "\u2026")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from rpclab.widgets import look
 from rpclab.widgets.refresh import Refresher
 
 ROWS_SHOWN = 10
+FIRST_NUMBERS = (3, 5)
 WAIT_SECONDS = 30.0
 
 
@@ -70,7 +72,10 @@ class RequestPanel(widgets.VBox):
         self._changed = threading.Condition()
         # A lost connection is opened again when a request is sent, which takes time that the kernel must not spend.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="rpclab panel")
-        self._fields = [_field(name, kind) for name, kind in _arguments(client)]
+        self._fields = [
+            _field(name, kind, first)
+            for (name, kind), first in zip(_arguments(client), itertools.cycle(FIRST_NUMBERS), strict=False)
+        ]
         self.button = widgets.Button(description="Fire", button_style="primary", tooltip="Send this request")
         self.button.on_click(lambda _: self.fire(*(field.value for field in self._fields)))
         self._table = widgets.HTML()
@@ -167,7 +172,7 @@ class RequestPanel(widgets.VBox):
                 str(request.number),
                 look.text(_shown(request.arguments)),
                 look.state(request.state),
-                look.text("" if request.answer is None else request.answer, 80),
+                look.text("" if request.answer is None else request.answer),
                 look.text(request.worker or ""),
                 "" if request.seconds is None else f"{request.seconds * 1000:.1f} ms",
                 look.short_id(request.correlation_id) if request.correlation_id else "",
@@ -193,13 +198,13 @@ def _arguments(client: RpcClient) -> list[tuple[str, type]]:
     return [(name, hints.get(name, str)) for name in inspect.signature(client.encode).parameters]
 
 
-def _field(name: str, kind: type) -> widgets.Widget:
+def _field(name: str, kind: type, first: int) -> widgets.Widget:
     options = {
         "description": name,
         "style": {"description_width": "auto"},
         "layout": widgets.Layout(width="150px" if kind is int else "300px", margin="2px 16px 2px 2px"),
     }
-    return widgets.IntText(value=3, **options) if kind is int else widgets.Text(value="", **options)
+    return widgets.IntText(value=first, **options) if kind is int else widgets.Text(value="", **options)
 
 
 def _shown(arguments: tuple) -> str:

@@ -20,6 +20,7 @@ def execute(path: Path) -> None:
     notebook.metadata.clear()
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", record_timing=False, coalesce_streams=True,
+        store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
