@@ -53,5 +53,5 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@echo "Installing pika, JupyterLab and the rest (a minute or two, once) ..."
 	@$(RUN) -m pip install --disable-pip-version-check -r requirements.txt \
-		| sed -u -n -e 's/^Collecting \([^ (]*\).*/  \1/p' -e '/^Installing/s/:.*/ them .../p'
+		| sed -u -n -e 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p' -e '/^Installing/s/:.*/ them .../p'
 	@touch $@

@@ -20,9 +20,10 @@ _HOME = {
     "rpclab.widgets.request_panel": ["RequestPanel"],
     "rpclab.widgets.callback_feed": ["CallbackFeed"],
     "rpclab.errors": [
-        "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed", "ConnectionLost", "InvalidName",
-        "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse", "QueueNotFound", "RemoteError", "RpcError",
-        "RpcTimeout", "UnroutableError", "VhostNotOurs", "WorkerFailed",
+        "AccessRefused", "Blocked", "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed",
+        "ConnectionLost", "InvalidName", "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse",
+        "QueueNotFound", "RemoteError", "RpcError", "RpcTimeout", "UnroutableError", "VhostNotFound", "VhostNotOurs",
+        "WorkerFailed", "WrongCredentials",
     ],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -12,7 +12,19 @@ class BrokerUnavailable(LabError):
 
 
 class BrokerRefused(LabError):
-    """The broker answered and said no: wrong password, missing virtual host, or a permission that is not there."""
+    """The broker answered and said no. Its kinds say to what."""
+
+
+class WrongCredentials(BrokerRefused):
+    """The broker knows no such user, or not with this password."""
+
+
+class VhostNotFound(BrokerRefused):
+    """The broker has no virtual host of this name."""
+
+
+class AccessRefused(BrokerRefused):
+    """The user is known and may not do this: use the virtual host, or configure, write or read something in it."""
 
 
 class InvalidName(LabError):
@@ -61,6 +73,10 @@ class UnroutableError(RpcError):
 
 class ConnectionLost(RpcError):
     """The connection ended while the call was waiting for its reply."""
+
+
+class Blocked(RpcError):
+    """The broker takes no messages at present, because it is short of memory or disk space."""
 
 
 class ClientClosed(RpcError):

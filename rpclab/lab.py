@@ -12,7 +12,7 @@ import pika
 from filelock import FileLock, Timeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from rpclab.broker import ctl, inventory
+from rpclab.broker import ctl, inventory, refusals
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.broker.ctl import CommandOutput
@@ -24,7 +24,6 @@ from rpclab.errors import (
     InvalidName,
     InvalidOption,
     LabError,
-    QueueInUse,
     QueueNotFound,
     VhostNotOurs,
 )
@@ -140,8 +139,8 @@ class Lab:
             {
                 "name": registry.shown(queue["name"]),
                 "queue": queue["name"],
-                "ready": queue["messages_ready"],
-                "unacked": queue["messages_unacknowledged"],
+                "ready": queue.get("messages_ready"),
+                "unacked": queue.get("messages_unacknowledged"),
                 # Of an exclusive queue the broker tells its owner alone; what passed the tap says the same.
                 "consumers": registry.consumers(queue["name"]) if queue["exclusive"] else queue["consumers"],
                 "type": queue["type"],
@@ -320,12 +319,7 @@ class Lab:
         if refusal.reply_code == 404:
             names = ", ".join(self.queues().column("name")) or "none"
             return QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
-        if refusal.reply_code == 405:
-            return QueueInUse(
-                f"Queue {queue!r} is exclusive to another connection, which alone may use it. It goes when that "
-                "connection closes."
-            )
-        return LabError(f"The broker refused: {refusal.reply_code} {refusal.reply_text}")
+        return refusals.explained(refusal, f"Queue {queue!r}")
 
 
 def current_lab() -> Lab:

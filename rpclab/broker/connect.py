@@ -1,11 +1,12 @@
-"""Opening a connection, with the ways in which a broker can refuse one told apart."""
+"""Opening a connection, with the ways in which that can fail told apart."""
 
 from __future__ import annotations
 
 import pika
 from pika import exceptions
 
-from rpclab.errors import BrokerRefused, BrokerUnavailable, LabError
+from rpclab.broker import refusals
+from rpclab.errors import BrokerUnavailable, LabError, WrongCredentials
 
 
 def connect(parameters: pika.connection.Parameters, name: str | None = None) -> pika.BlockingConnection:
@@ -22,8 +23,8 @@ def connect(parameters: pika.connection.Parameters, name: str | None = None) -> 
     ------
     BrokerUnavailable
         If nobody answers.
-    BrokerRefused
-        If the broker knows no such user, password or virtual host.
+    WrongCredentials, VhostNotFound, AccessRefused
+        If the broker says no.
     """
     if name:
         parameters.client_properties = {**(parameters.client_properties or {}), "connection_name": name}
@@ -38,12 +39,9 @@ def explained(error: BaseException, parameters: pika.connection.Parameters) -> L
     where = f"{parameters.host}:{parameters.port}"
     user = getattr(parameters.credentials, "username", "?")
     if isinstance(error, exceptions.AuthenticationError | exceptions.ProbableAuthenticationError):
-        return BrokerRefused(f"The broker at {where} does not accept the password of user {user!r}. Check the URL.")
-    if isinstance(error, exceptions.ProbableAccessDeniedError) or getattr(error, "reply_code", None) in (403, 530):
-        return BrokerRefused(
-            f"User {user!r} may not use virtual host {parameters.virtual_host!r} at {where}: "
-            f"{getattr(error, 'reply_text', '') or error}. Create a lab of that name first: rpclab.Lab(...)."
-        )
+        return WrongCredentials(f"The broker at {where} knows no user {user!r} with this password. Check the URL.")
+    if isinstance(error, exceptions.ConnectionClosedByBroker):
+        return refusals.explained(error, f"As user {user!r} to virtual host {parameters.virtual_host!r} at {where}")
     return BrokerUnavailable(
         f"No RabbitMQ answers at {where} ({type(error).__name__}). `python -m rpclab up` starts the lab's own."
     )

@@ -75,6 +75,8 @@ class RpcClient:
         queue that may be shared.
     timeout : float
         Seconds that a call waits for its reply, unless it says otherwise.
+    heartbeat : int
+        Seconds between heartbeats, 0 for none: a peer that says nothing for twice as long is given up.
     parameters : pika.connection.Parameters, optional
         Where to connect; to the open lab if not given.
 
@@ -94,6 +96,7 @@ class RpcClient:
         *,
         reply: str = "exclusive",
         timeout: float = DEFAULT_TIMEOUT,
+        heartbeat: int = HEARTBEAT,
         parameters: pika.connection.Parameters | None = None,
     ):
         self.request_queue = request_queue
@@ -104,7 +107,7 @@ class RpcClient:
         self._parameters.client_properties = {
             **(self._parameters.client_properties or {}), "connection_name": type(self).__name__,
         }
-        self._parameters.heartbeat = HEARTBEAT
+        self._parameters.heartbeat = heartbeat
         self._lock = threading.Lock()
         self._closed = False
         self._session = self._open_session()
@@ -137,6 +140,8 @@ class RpcClient:
             If the server answered that it could not be done.
         ConnectionLost
             If the connection ended meanwhile.
+        Blocked
+            If the broker takes no messages.
         """
         future = self.submit(*arguments, timeout=timeout)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
-from rpclab.errors import LabError, QueueArgumentsDiffer, QueueInUse
+from rpclab.broker import refusals
 
 ADDITION_QUEUE = "addition"
 ADDITION_CALLBACK_QUEUE = "addition_callback"
@@ -39,15 +39,5 @@ def declare(channel: BlockingChannel, queue: str, arguments: dict | None = None)
     try:
         channel.queue_declare(queue, durable=True, arguments=arguments)
     except ChannelClosedByBroker as refusal:
-        raise _explained(refusal, queue) from refusal
+        raise refusals.explained(refusal, f"Declaring queue {queue!r}") from refusal
 
-
-def _explained(refusal: ChannelClosedByBroker, queue: str) -> LabError:
-    if refusal.reply_code == 406:
-        return QueueArgumentsDiffer(
-            f"Queue {queue!r} exists already with other properties ({refusal.reply_text}). Declare it with the same "
-            f'ones, or remove it first and lose its messages: lab.delete("{queue}").'
-        )
-    if refusal.reply_code == 405:
-        return QueueInUse(f"Queue {queue!r} is exclusive to another connection. Choose another name.")
-    return LabError(f"The broker refused to declare queue {queue!r}: {refusal.reply_code} {refusal.reply_text}")

@@ -14,8 +14,9 @@ from functools import partial
 import pika
 from pika.exceptions import AMQPError
 
+from rpclab.broker import refusals
 from rpclab.broker.connect import explained
-from rpclab.errors import BrokerUnavailable, ConnectionLost, LabError, RpcTimeout, UnroutableError
+from rpclab.errors import Blocked, BrokerUnavailable, ConnectionLost, LabError, RpcTimeout, UnroutableError
 
 OPEN_SECONDS = 10
 REMEMBERED = 10_000
@@ -80,6 +81,7 @@ class Session:
         self._waking = False
         self._opened: Future = Future()
         self._end: LabError = ConnectionLost("The connection to the broker was lost before the reply came.")
+        self._blocked: str | None = None
         self._channel: pika.channel.Channel | None = None
         self._connection = pika.SelectConnection(
             parameters,
@@ -87,6 +89,8 @@ class Session:
             on_open_error_callback=lambda _, error: self._finish(explained(_cause(error), parameters)),
             on_close_callback=lambda _, reason: self._finish(self._end),
         )
+        self._connection.add_on_connection_blocked_callback(self._on_blocked)
+        self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._thread = threading.Thread(target=self._run, name="rpclab client", daemon=True)
         self._thread.start()
         try:
@@ -160,6 +164,9 @@ class Session:
         )
 
     def _send(self, queue: str, call: Future) -> None:
+        if self._blocked is not None:
+            self._pending.pop(call.correlation_id).set_exception(self._blocked_error())
+            return
         self._timers[call.correlation_id] = self._connection.ioloop.call_later(
             max(0, call.sent + call.timeout - time.monotonic()), partial(self._on_deadline, call.correlation_id)
         )
@@ -169,7 +176,7 @@ class Session:
             correlation_id=call.correlation_id,
             content_type="text/plain",
             # A request that nobody waits for any more is not worth a worker's time.
-            expiration=str(int(call.timeout * 1000)),
+            expiration=str(max(1, int(call.timeout * 1000))),
         ))
 
     def _send_for_another(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
@@ -217,8 +224,7 @@ class Session:
         call = self._pending.pop(correlation_id, None)
         if call:
             timer = self._timers.pop(correlation_id)
-            if how != "timed out":
-                self._connection.ioloop.remove_timeout(timer)
+            self._connection.ioloop.remove_timeout(timer)
             self._ended[correlation_id] = how
             if len(self._ended) > REMEMBERED:
                 self._ended.popitem(last=False)
@@ -233,13 +239,28 @@ class Session:
         else:
             self._stats.unknown += 1
 
+    def _on_blocked(self, connection, frame) -> None:
+        """Fail what waits: the broker has stopped reading from this connection, and will not say for how long."""
+        self._blocked = frame.method.reason
+        for correlation_id in list(self._timers):
+            self._settled(correlation_id, "timed out").set_exception(self._blocked_error())
+
+    def _on_unblocked(self, connection, frame) -> None:
+        self._blocked = None
+
+    def _blocked_error(self) -> Blocked:
+        return Blocked(
+            f"The broker takes no messages at present ({self._blocked}). It goes on when it has memory or disk space "
+            "again; `rabbitmqctl status` shows its alarms."
+        )
+
     def _on_cancel(self, frame) -> None:
         self._end = ConnectionLost(f"The callback queue {self.reply_to!r} was deleted; the next call makes a new one.")
         self._close_connection()
 
     def _on_channel_closed(self, channel, reason: Exception) -> None:
         if isinstance(reason, pika.exceptions.ChannelClosedByBroker):
-            self._end = ConnectionLost(f"The broker closed the channel: {reason.reply_code} {reason.reply_text}")
+            self._end = refusals.explained(reason, "A call ended")
             self._close_connection()
 
     def _close_connection(self) -> None:
