@@ -76,7 +76,8 @@ class RpcClient:
     timeout : float
         Seconds that a call waits for its reply, unless it says otherwise.
     heartbeat : int
-        Seconds between heartbeats, 0 for none: a peer that says nothing for twice as long is given up.
+        Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
+        the latest.
     parameters : pika.connection.Parameters, optional
         Where to connect; to the open lab if not given.
 

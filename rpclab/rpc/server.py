@@ -136,7 +136,8 @@ class RpcServer(BaseServer):
     callback_queues : str
         A regular expression for the names in ``reply_to`` that are answered; any other is refused and logged.
     heartbeat : int
-        Seconds between heartbeats, 0 for none: a peer that says nothing for twice as long is given up.
+        Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
+        the latest.
     parameters : pika.connection.Parameters, optional
         Where to connect; to the open lab if not given.
 

@@ -117,31 +117,55 @@ class FrameReader:
         self._from_client = from_client
         self._emit = emit
         self._buffer = bytearray()
+        self._passed_on = 0
         self._contents: dict[int, _Content] = {}
+        self._dropping: dict[int, int | None] = {}
         self._greeting_pending = from_client
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Bytes that are no AMQP end the reading of this connection, without an error."""
+        self.sift(data, None)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes have come that were not passed on yet, or whose method was dropped."""
+        return bool(self._dropping) or self._passed_on < len(self._buffer)
+
+    def sift(self, data: bytes, drop: Callable[[Method], bool] | None) -> bytes:
+        """Take the next bytes and return those to pass on: all but the methods, with their content, to be dropped.
+
+        Parameters
+        ----------
+        drop : callable or None
+            Asked about each method; with None nothing is dropped or held back.
+        """
         if not self.link.readable:
-            return
+            return data
         self._buffer += data
+        wanted = bytearray()
         try:
-            self._read_frames()
+            self._read_frames(wanted, drop)
         except Exception:  # noqa: BLE001  pika's decoder raises whatever struct, dict and str raise on garbage
             self.link.readable = False
+        if (drop is None and not self._dropping) or not self.link.readable:
+            # A frame that has not come whole is not held back, so that what passes is never delayed by being read.
+            wanted += self._buffer[self._passed_on:]
+            self._passed_on = len(self._buffer)
+        if not self.link.readable:
             self._buffer.clear()
+        return bytes(wanted)
 
     def close(self) -> None:
         """Tell that the connection ended, from this side."""
         self._emit(Event(time.monotonic(), self.link, 0, self._from_client, None))
 
-    def _read_frames(self) -> None:
+    def _read_frames(self, wanted: bytearray, drop: Callable[[Method], bool] | None) -> None:
         if self._greeting_pending:
             if len(self._buffer) < _PROTOCOL_HEADER_SIZE:
                 return
             if not self._buffer.startswith(b"AMQP"):
                 raise ValueError("no AMQP greeting")
-            del self._buffer[:_PROTOCOL_HEADER_SIZE]
+            self._consume(_PROTOCOL_HEADER_SIZE, wanted)
             self._greeting_pending = False
         start, end = 0, len(self._buffer)
         while end - start >= spec.FRAME_HEADER_SIZE:
@@ -153,9 +177,44 @@ class FrameReader:
                 break
             if self._buffer[stop - 1] != spec.FRAME_END:
                 raise ValueError("frame without its end mark")
-            self._take(kind, channel, bytes(self._buffer[start:stop]))
-            start = stop
-        del self._buffer[:start]
+            raw = bytes(self._buffer[start:stop])
+            if drop is None and not self._dropping:
+                self._take(kind, channel, raw)
+                start = stop
+            else:
+                self._consume(start, wanted)
+                dropped = self._dropped(kind, channel, raw, drop)
+                if not dropped:
+                    self._take(kind, channel, raw)
+                self._consume(len(raw), wanted, dropped)
+                start, end = 0, len(self._buffer)
+        self._consume(start, wanted)
+
+    def _consume(self, count: int, wanted: bytearray, dropped: bool = False) -> None:
+        """Remove bytes from the buffer, passing on those that have not been yet."""
+        if not dropped:
+            wanted += self._buffer[self._passed_on : count]
+        del self._buffer[:count]
+        self._passed_on = max(0, self._passed_on - count)
+
+    def _dropped(self, kind: int, channel: int, raw: bytes, drop: Callable[[Method], bool] | None) -> bool:
+        """Tell whether a frame is to be dropped: by its method, or as content of a method that was."""
+        if kind == _METHOD:
+            method = pika_frame.decode_frame(raw)[1].method
+            if drop is None or self._passed_on or not drop(method):
+                return False
+            if spec.has_content(method.INDEX):
+                self._dropping[channel] = None
+            return True
+        if channel not in self._dropping or kind == spec.FRAME_HEARTBEAT:
+            return False
+        if kind == _CONTENT_HEADER:
+            self._dropping[channel] = pika_frame.decode_frame(raw)[1].body_size
+        else:
+            self._dropping[channel] -= len(raw) - spec.FRAME_HEADER_SIZE - spec.FRAME_END_SIZE
+        if not self._dropping[channel]:
+            del self._dropping[channel]
+        return True
 
     def _take(self, kind: int, channel: int, raw: bytes) -> None:
         if kind == _METHOD:

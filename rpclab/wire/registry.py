@@ -19,7 +19,9 @@ class Registry:
         self._subscribing: dict[tuple, deque[str]] = defaultdict(deque)
         self._consumers: dict[tuple, str] = {}
         self._owners: dict[str, str] = {}
+        self._names: dict[int, str] = {}
         self._steps = {
+            spec.Connection.StartOk: self._named,
             spec.Queue.Declare: self._declare,
             spec.Queue.DeclareOk: self._declared,
             spec.Basic.Consume: self._consume,
@@ -31,6 +33,7 @@ class Registry:
     def take(self, event: Event) -> None:
         """Take note of one event."""
         if event.method is None:
+            self._names.pop(event.link.number, None)
             self._forget(event.link.number)
             return
         step = self._steps.get(type(event.method))
@@ -50,6 +53,14 @@ class Registry:
         if not queue.startswith(SERVER_NAMED):
             return queue
         return f"callback queue of {self._owners.get(queue, 'another connection')}"
+
+    def _named(self, event: Event, channel: tuple) -> None:
+        """Tell connections of one name apart: ``AddClient``, ``AddClient 2``, and so on."""
+        name, number = event.link.name, 1
+        while event.link.name in self._names.values():
+            number += 1
+            event.link.name = f"{name} {number}"
+        self._names[event.link.number] = event.link.name
 
     def _declare(self, event: Event, channel: tuple) -> None:
         self._declaring[channel].append(event.method.exclusive)

@@ -10,12 +10,14 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from rpclab.broker.address import Broker
-from rpclab.errors import BrokerUnavailable
+from rpclab.errors import BrokerUnavailable, LabError
 from rpclab.wire.frames import Event, FrameReader, Link
 from rpclab.wire.registry import Registry
+from rpclab.wire.side import Side
 
 EVENTS_KEPT = 20_000
 START_SECONDS = 5
@@ -47,7 +49,8 @@ class Tap:
         self._broker = broker
         self.registry = Registry()
         self._subscribers: list[Callable[[Event], None]] = [self.registry.take]
-        self._sides: set[_Side] = set()
+        self._clients: set[Side] = set()
+        self._tasks: set[asyncio.Task] = set()
         self._links = 0
         self._ready = threading.Event()
         self._failure: OSError | None = None
@@ -82,6 +85,50 @@ class Tap:
         finally:
             unsubscribe()
 
+    def links(self) -> list[Link]:
+        """Return the connections that are open now."""
+        return [client.reader.link for client in list(self._clients)]
+
+    def cut(self, name: str | None = None) -> int:
+        """Break connections off with a TCP reset, as when a machine crashes or a firewall interferes.
+
+        Parameters
+        ----------
+        name : str, optional
+            Which: all that have this name, or simply all.
+
+        Returns
+        -------
+        int
+            How many there were.
+
+        Raises
+        ------
+        LabError
+            If no connection has this name.
+        """
+        return self._on_both_sides(name, Side.reset)
+
+    def hang_up(self, name: str | None = None) -> int:
+        """Close connections in good order of TCP, without a word of AMQP; see `cut` for the rest."""
+        return self._on_both_sides(name, Side.end)
+
+    def freeze(self, name: str | None = None) -> int:
+        """Make connections a black hole: nothing passes, and nobody is told; see `cut` for the rest."""
+        return self._on_both_sides(name, lambda side: side.hold(frozen=True))
+
+    def thaw(self, name: str | None = None) -> int:
+        """End `freeze`; what was sent meanwhile arrives."""
+        return self._on_both_sides(name, lambda side: side.hold(frozen=False))
+
+    def delay(self, seconds: float, name: str | None = None) -> int:
+        """Pass on everything so many seconds late, each way, until told otherwise; see `cut` for the rest."""
+        return self._on_both_sides(name, lambda side: side.pass_later(seconds))
+
+    def drop_next(self, method: str, name: str | None = None) -> int:
+        """Swallow the next method of this name, such as ``Basic.Ack``, in either direction; see `cut` for the rest."""
+        return self._on_both_sides(name, lambda side: side.drop_next(method))
+
     def close(self) -> None:
         """End the proxy and the connections that go through it."""
         if self._thread.is_alive():
@@ -102,8 +149,10 @@ class Tap:
             self._ready.set()
             self._loop.run_forever()
             server.close()
-            for side in list(self._sides):
-                side.abort()
+            for client in list(self._clients):
+                client.reset()
+                client.peer.reset()
+            # A reset is carried out in the loop's next round.
             self._loop.run_until_complete(asyncio.sleep(0))
         except OSError as error:
             self._failure = error
@@ -111,71 +160,61 @@ class Tap:
         finally:
             self._loop.close()
 
-    def _accept(self) -> _Side:
+    def _accept(self) -> Side:
         self._links += 1
         link = Link(self._links)
-        client = _Side(self, FrameReader(link, True, self._publish))
-        client.peer = _Side(self, FrameReader(link, False, self._publish))
-        client.peer.peer = client
+        client = Side(FrameReader(link, True, self._publish), self._client_opened, self._side_closed)
+        broker = Side(FrameReader(link, False, self._publish), self._broker_opened, self._side_closed)
+        client.peer, broker.peer = broker, client
         return client
 
-    async def _reach_broker(self, side: _Side) -> None:
-        """Connect the far side of a new connection; the near side is not read until then."""
+    def _client_opened(self, client: Side) -> None:
+        client.hold(frozen=True)  # until there is somebody to pass its bytes on to
+        self._clients.add(client)
+        reaching = self._loop.create_task(self._reach_broker(client))
+        self._tasks.add(reaching)
+        reaching.add_done_callback(self._tasks.discard)
+
+    def _broker_opened(self, broker: Side) -> None:
+        broker.peer.hold(frozen=False)
+
+    def _side_closed(self, side: Side) -> None:
+        link = side.reader.link
+        if not link.closed:
+            link.closed = True
+            side.reader.close()
+        self._clients.discard(side)
+        self._clients.discard(side.peer)
+
+    async def _reach_broker(self, client: Side) -> None:
         tls = ssl.create_default_context() if self._broker.url.startswith("amqps:") else None
         try:
             await self._loop.create_connection(
-                lambda: side.peer, self._broker.host, self._broker.port, ssl=tls,
+                lambda: client.peer, self._broker.host, self._broker.port, ssl=tls,
                 server_hostname=self._broker.host if tls else None,
             )
         except OSError:
-            side.abort()
-        else:
-            side.resume()
+            client.reset()
+
+    def _on_both_sides(self, name: str | None, action: Callable[[Side], None]) -> int:
+        """Do something to both sockets of each connection of a name, in the tap's thread."""
+        done: Future[int] = Future()
+
+        def act() -> None:
+            chosen = [client for client in self._clients if name in (None, client.reader.link.name)]
+            for client in chosen:
+                action(client)
+                action(client.peer)
+            done.set_result(len(chosen))
+
+        self._loop.call_soon_threadsafe(act)
+        count = done.result(START_SECONDS)
+        if name is not None and not count:
+            names = ", ".join(sorted(link.name for link in self.links())) or "none"
+            raise LabError(f"No open connection is called {name!r}. Open ones: {names}.")
+        return count
 
     def _publish(self, event: Event) -> None:
         self.events.append(event)
         for subscriber in tuple(self._subscribers):
             subscriber(event)
-
-
-class _Side(asyncio.Protocol):
-    """One of the two sockets of a tapped connection."""
-
-    def __init__(self, tap: Tap, reader: FrameReader):
-        self._tap = tap
-        self._reader = reader
-        self._transport: asyncio.Transport | None = None
-        self.peer: _Side | None = None
-        self._reaching: asyncio.Task | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._tap._sides.add(self)
-        if self.peer._transport is None:
-            transport.pause_reading()
-            self._reaching = self._tap._loop.create_task(self._tap._reach_broker(self))
-
-    def data_received(self, data: bytes) -> None:
-        self.peer._transport.write(data)
-        self._reader.feed(data)
-
-    def pause_writing(self) -> None:
-        self.peer._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.peer.resume()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._tap._sides.discard(self)
-        if not self._reader.link.closed:
-            self._reader.link.closed = True
-            self._reader.close()
-        if self.peer._transport is not None:
-            self.peer._transport.close()
-
-    def resume(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        self._transport.abort()
