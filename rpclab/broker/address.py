@@ -24,11 +24,14 @@ class Broker:
         Root of the HTTP API and of the management UI, for example ``http://127.0.0.1:15672``.
     origin : str
         How the broker was found: ``"RPCLAB_BROKER"``, ``"private node"`` or ``"Docker Compose"``.
+    node : str
+        The private node's name, if it is one.
     """
 
     url: str
     management_url: str
     origin: str
+    node: str = ""
 
     @property
     def host(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rpclab.broker import compose, inventory, node
@@ -57,7 +57,7 @@ def run(broker: Broker, *arguments: str) -> CommandOutput:
     shown = " ".join(("rabbitmqctl", *arguments))
     if command is None:
         return CommandOutput(shown, _over_http(broker, arguments))
-    environment = node.environment(_private_node()) if broker.origin == "private node" else None
+    environment = node.environment(broker.node, asdict(_private_node(broker))) if broker.node else None
     try:
         done = subprocess.run(
             [*command, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -78,16 +78,17 @@ def is_real(broker: Broker) -> bool:
 
 
 def _command_line(broker: Broker) -> list[str] | None:
-    if broker.origin == "private node":
-        return [str(Path(_private_node().scripts) / "rabbitmqctl")]
+    if broker.node:
+        return [str(Path(_private_node(broker).scripts) / "rabbitmqctl")]
     if broker.origin == "Docker Compose":
         return compose.exec_command("rabbitmqctl")
     return None
 
 
-def _private_node() -> node.Node:
-    found = node.running()
-    if found is None:
+def _private_node(broker: Broker) -> node.Node:
+    # Not whether it answers AMQP: `rabbitmqctl start_app` is for one that does not.
+    found = node.recorded(broker.node)
+    if found is None or found.process() is None:
         raise BrokerUnavailable("The private node has stopped. Start it again: python -m rpclab up")
     return found
 

@@ -108,8 +108,7 @@ def broker() -> Finding:
 
 def leftovers() -> Finding:
     """Look for nodes and port mappers without a record, and for workers whose notebook is gone."""
-    running = node.running()
-    strays = [] if running else node.processes()
+    strays = [process for folder in _homeless() for process in node.processes(folder)]
     if strays:
         pids = ", ".join(str(process.pid) for process in strays)
         return Finding("Processes", False, f"a node that no record tells of (pid {pids}). Run: python -m rpclab down")
@@ -118,6 +117,11 @@ def leftovers() -> Finding:
         pids = " ".join(map(str, orphans))
         return Finding("Processes", False, f"workers without a notebook (pid {pids}). Run: kill {pids}")
     return Finding("Processes", True, "none left over")
+
+
+def _homeless() -> list[str]:
+    """Return the names of nodes that are not running as their record says."""
+    return [folder.name for folder in state_folder().glob(f"{node.SHARED}*/") if not node.running(folder.name)]
 
 
 def _orphaned_workers() -> Iterator[int]:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from rpclab.errors import BrokerUnavailable
 
 NODE_NAME = "rpclab@localhost"
 USER = "rpclab"
+SHARED = "node"
 NODE_PROCESS = "beam.smp"
 PORT_MAPPER = "epmd"
 BOOT_SECONDS = 60
@@ -43,6 +45,7 @@ _children: list[subprocess.Popen] = []
 class Node:
     """A private node that was started; what it takes to reach it and to stop it."""
 
+    name: str
     pid: int
     started: float
     scripts: str
@@ -58,6 +61,7 @@ class Node:
             url=f"amqp://{USER}:{self.password}@127.0.0.1:{self.amqp_port}",
             management_url=f"http://127.0.0.1:{self.management_port}",
             origin="private node",
+            node=self.name,
         )
 
     def process(self) -> psutil.Process | None:
@@ -80,21 +84,31 @@ def script_folder() -> Path | None:
     return None
 
 
-def node_folder() -> Path:
-    return state_folder() / "node"
+def node_folder(name: str = SHARED) -> Path:
+    return state_folder() / name
 
 
-def running() -> Node | None:
-    """Return the private node if it is up and answers, else None."""
+def recorded(name: str = SHARED) -> Node | None:
+    """Return a private node as it was recorded when it was started, or None; it may have ended since."""
     try:
-        node = Node(**json.loads((node_folder() / "node.json").read_text()))
+        return Node(**json.loads((node_folder(name) / "node.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return node if node.process() and answers_amqp("127.0.0.1", node.amqp_port) else None
 
 
-def start() -> Node:
-    """Return the running private node, starting it first if need be; of two callers at once, one starts it.
+def running(name: str = SHARED) -> Node | None:
+    """Return a private node if it is up and answers, else None."""
+    node = recorded(name)
+    return node if node and node.process() and answers_amqp("127.0.0.1", node.amqp_port) else None
+
+
+def start(name: str = SHARED) -> Node:
+    """Return a running private node, starting it first if need be; of two callers at once, one starts it.
+
+    Parameters
+    ----------
+    name : str
+        All labs share one node; one that shall be broken without disturbing the others gets a name of its own.
 
     Raises
     ------
@@ -102,32 +116,31 @@ def start() -> Node:
         If RabbitMQ is not installed or does not come up.
     """
     with _lock():
-        node = running()
+        node = running(name)
         if node:
             return node
         scripts = script_folder()
         if scripts is None:
             raise BrokerUnavailable("RabbitMQ is not installed here, so no private node can be started.")
-        _stop_leftovers()
+        _stop_leftovers(name)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _boot(scripts)
+                return _boot(name, scripts)
             except _PortTaken as error:
                 if attempt == ATTEMPTS:
                     raise BrokerUnavailable(f"Three times a port was taken while RabbitMQ started: {error}") from None
         raise AssertionError("unreachable: each attempt returns or raises")
 
 
-def stop() -> bool:
-    """End the private node and its epmd and remove its data; tell whether there was one."""
+def stop(name: str | None = None) -> bool:
+    """End a private node and its epmd, or all of them, and remove the data; tell whether there was one."""
     with _lock():
-        return _stop_leftovers()
+        return _stop_leftovers(name)
 
 
-def environment(node_or_ports: Node | dict[str, int]) -> dict[str, str]:
-    """Return the environment in which the node, and each rabbitmqctl that shall reach it, has to run."""
-    ports = node_or_ports if isinstance(node_or_ports, dict) else asdict(node_or_ports)
-    folder = node_folder()
+def environment(name: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the environment in which a node, and each rabbitmqctl that shall reach it, has to run."""
+    folder = node_folder(name)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
     return inherited | {
         "HOME": str(folder),
@@ -158,20 +171,20 @@ def _lock() -> FileLock:
     return FileLock(state_folder() / "node.lock", timeout=2 * BOOT_SECONDS)
 
 
-def _boot(scripts: Path) -> Node:
+def _boot(name: str, scripts: Path) -> Node:
     """Start a fresh node on free ports and wait until it answers."""
     names = ("amqp_port", "management_port", "distribution_port", "epmd_port")
     ports = dict(zip(names, _free_ports(len(names)), strict=True))
     password = secrets.token_urlsafe(24)
-    folder = _write_configuration(ports, password)
+    folder = _write_configuration(name, ports, password)
     with (folder / "log" / "console.log").open("wb") as log:
         process = subprocess.Popen(
             [str(scripts / "rabbitmq-server")],
-            cwd=folder, env=environment(ports), start_new_session=True,
+            cwd=folder, env=environment(name, ports), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )
     _children.append(process)
-    node = Node(process.pid, psutil.Process(process.pid).create_time(), str(scripts), password, **ports)
+    node = Node(name, process.pid, psutil.Process(process.pid).create_time(), str(scripts), password, **ports)
     _write_privately(folder / "node.json", json.dumps(asdict(node)))
     _wait_until_up(node, process, folder)
     return node
@@ -183,7 +196,7 @@ def _wait_until_up(node: Node, process: subprocess.Popen, folder: Path) -> None:
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             said = _last_lines(folder / "log" / "console.log")
-            _stop_leftovers()
+            _stop_leftovers(node.name)
             if any(sign in said.lower() for sign in PORT_WAS_TAKEN):
                 raise _PortTaken(said)
             what = f"ended with status {process.returncode}" if ended else f"did not answer within {BOOT_SECONDS} s"
@@ -191,21 +204,21 @@ def _wait_until_up(node: Node, process: subprocess.Popen, folder: Path) -> None:
         time.sleep(0.05)
 
 
-def processes() -> list[psutil.Process]:
-    """Return the private node's processes, port mapper included, also those that no record tells of any more."""
-    home = str(node_folder())
+def processes(name: str | None = None) -> list[psutil.Process]:
+    """Return the processes of a private node, or of all, port mapper included, also if no record tells of them."""
+    homes = [node_folder(name)] if name else list(state_folder().glob(f"{SHARED}*"))
     found = []
     for process in psutil.process_iter(["name"]):
         # Processes of other users do not tell their environment; they are not ours either.
         with suppress(psutil.Error):
-            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and process.environ().get("HOME") == home:
+            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and Path(process.environ().get("HOME", "")) in homes:
                 found.append(process)
     return found
 
 
-def _stop_leftovers() -> bool:
-    """End what the last node left, running or not; the caller holds the lock."""
-    present = processes()
+def _stop_leftovers(name: str | None) -> bool:
+    """End what a node left, or all of them, running or not; the caller holds the lock."""
+    present = processes(name)
     # Not politely: an orderly shutdown takes Erlang several seconds, to save what is deleted next.
     for process in present:
         with suppress(psutil.NoSuchProcess):
@@ -214,7 +227,8 @@ def _stop_leftovers() -> bool:
     for child in list(_children):
         if child.poll() is not None:
             _children.remove(child)
-    shutil.rmtree(node_folder(), ignore_errors=True)
+    for folder in [node_folder(name)] if name else state_folder().glob(f"{SHARED}*/"):
+        shutil.rmtree(folder, ignore_errors=True)
     return bool(present)
 
 
@@ -230,8 +244,8 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _write_configuration(ports: dict[str, int], password: str) -> Path:
-    folder = node_folder()
+def _write_configuration(name: str, ports: dict[str, int], password: str) -> Path:
+    folder = node_folder(name)
     for each in (folder, folder / "data", folder / "log", folder / "plugins"):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_privately(folder / "rabbitmq-env.conf", "")
