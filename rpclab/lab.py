@@ -55,7 +55,7 @@ class Lab:
         1 to 60 letters, digits, ``_``, ``.`` and ``-``.
     own_node : bool
         Start a private node for this lab alone, to be stopped and broken at will; it ends with the lab. Takes about
-        six seconds, and an installed RabbitMQ.
+        six seconds. Where RabbitMQ is not installed, the lab uses the broker that all labs use.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Lab:
         if name in _open:
             _open[name].close()
         self.name = name
-        self._own_node = f"{node.SHARED}-{name}" if own_node else None
+        self._own_node = f"{node.SHARED}-{name}" if own_node and node.script_folder() else None
         self.broker: Broker = node.start(self._own_node).broker if self._own_node else find()
         self._connections: list[pika.BlockingConnection] = []
         self.vhost, self._lock = _reserve(name)

@@ -176,7 +176,9 @@ class RpcClient:
         """
         sent = RpcFuture(self.encode(*arguments), self.timeout)
         properties = pika.BasicProperties(
-            reply_to=reply_to, correlation_id=sent.correlation_id, content_type="text/plain"
+            reply_to=reply_to, correlation_id=sent.correlation_id, content_type="text/plain",
+            # Its answer is for somebody who may come later, so it should outlive the broker's next restart.
+            delivery_mode=pika.DeliveryMode.Persistent.value,
         )
         self._live_session().publish(self.request_queue, sent.body, properties, sent)
         sent.result(self.timeout + GRACE)

@@ -292,6 +292,7 @@ class RpcServer(BaseServer):
             correlation_id=props.correlation_id,
             content_type="application/json" if reply.type == ERROR else "text/plain",
             type=reply.type,
+            delivery_mode=props.delivery_mode,  # an answer is worth keeping if its request was
             headers={"worker": process.name, "pid": process.pid},
         )
         # Mandatory: if the asker is gone, and the callback queue with it, the broker says so.

@@ -1,0 +1,58 @@
+"""``python -m rpclab bench``: figures to hold the package to, measured against pika by itself in the same run."""
+
+from __future__ import annotations
+
+import json as json_module
+import platform
+from collections.abc import Iterator
+
+import pika
+
+from rpclab.bench import report, scaling, soak, speed, startup, tapping
+from rpclab.bench.measure import Scale
+from rpclab.lab import Lab
+
+LAB = "bench"
+ROWS = (
+    speed.rows, scaling.working_rows, scaling.sleeping_rows, startup.first_reply_rows, startup.import_rows,
+    tapping.rows, scaling.killing_rows,
+)
+
+
+def run(seconds_soak: float | None, json: bool) -> int:
+    """Measure, or soak, and print what was found.
+
+    Parameters
+    ----------
+    seconds_soak : float or None
+        How long to soak instead of measuring; None for measuring, which takes about a minute.
+    json : bool
+        Whether to print one JSON object instead of a table.
+
+    Returns
+    -------
+    int
+        1 if the soak lost or mixed up an answer, else 0: a missed target is for the reader to judge.
+    """
+    with Lab(LAB) as lab:
+        if seconds_soak is not None:
+            tally = soak.run(lab, seconds_soak)
+            print(json_module.dumps(tally.plain()) if json else tally.table())
+            return 0 if tally.sound else 1
+        rows = list(measured(lab, Scale()))
+    if json:
+        print(json_module.dumps(circumstances() | {"rows": report.plain(rows)}))
+    else:
+        print(report.table(rows))
+    return 0
+
+
+def measured(lab: Lab, scale: Scale) -> Iterator[report.Row]:
+    """Measure one row after the other."""
+    for rows in ROWS:
+        yield from rows(lab, scale)
+
+
+def circumstances() -> dict[str, str]:
+    """Return what the figures depend on."""
+    return {"python": platform.python_version(), "pika": pika.__version__, "system": platform.platform()}

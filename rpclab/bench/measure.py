@@ -1,0 +1,78 @@
+"""How the bench measures: in short rounds that take turns, so that a busy moment of the machine hits both sides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much the bench does; the numbers for one minute, unless told otherwise.
+
+    Attributes
+    ----------
+    rounds : int
+        How often the sides of a comparison take turns.
+    calls : int
+        Calls of one round, one after the other.
+    in_flight : int
+        Calls of one round that are on their way together.
+    work : int
+        The index of the Fibonacci number that a request of the work shared by processes asks for.
+    work_calls : int
+        Requests of one round for each process that works.
+    sleep_calls : int
+        Requests of one round for each process that sleeps.
+    processes : tuple of int
+        The numbers of processes that sleep.
+    starts : int
+        How often workers, and interpreters, are started afresh.
+    kills : int
+        How many workers are killed while they hold a request.
+    burst : int
+        Round trips of the burst through the tap.
+    """
+
+    rounds: int = 7
+    calls: int = 500
+    in_flight: int = 1000
+    work: int = 23
+    work_calls: int = 40
+    sleep_calls: int = 20
+    processes: tuple[int, ...] = (1, 2, 4, 8, 16)
+    starts: int = 5
+    kills: int = 3
+    burst: int = 3000
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return how long a function takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Measure each side once a round, in turns, and return each one's median.
+
+    Parameters
+    ----------
+    sides : mapping of str to callable
+        Each makes one measurement and returns its figure.
+    rounds : int
+        How many measurements of each there are; one more that comes first is for warming up.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    figures = {name: [] for name in sides}
+    for side in sides.values():
+        side()
+    for _ in range(rounds):
+        for name, side in sides.items():
+            figures[name].append(side())
+    return {name: median(found) for name, found in figures.items()}

@@ -1,0 +1,86 @@
+"""What the bench found, as a table for people and as an object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from rpclab.table import Table
+
+COLUMNS = ("what", "measured", "reference", "ratio", "target", "met")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report.
+
+    Attributes
+    ----------
+    what : str
+        What was measured, and against what.
+    measured : float
+        The figure, in `unit`.
+    unit : str
+        ``"/s"``, ``"ms"``, ``"s"`` or ``"MiB"``.
+    reference : float or None
+        The same figure of what it is compared with, from the same run.
+    ratio : float or None
+        Measured over reference.
+    target : str
+        What it should be; empty where nothing was promised.
+    met : bool or None
+        Whether it is; None where nothing was promised.
+    """
+
+    what: str
+    measured: float
+    unit: str
+    reference: float | None = None
+    ratio: float | None = None
+    target: str = ""
+    met: bool | None = None
+
+    @classmethod
+    def compared(cls, what: str, measured: float, reference: float, unit: str, *, at_least: float) -> Row:
+        """Return a row whose target is a ratio."""
+        ratio = measured / reference
+        return cls(what, measured, unit, reference, ratio, f"ratio >= {at_least:.2f}", ratio >= at_least)
+
+    @classmethod
+    def near(cls, what: str, measured: float, reference: float, unit: str, *, within: float) -> Row:
+        """Return a row whose target is a ratio of 1, give or take a part."""
+        ratio = measured / reference
+        return cls(what, measured, unit, reference, ratio, f"1.00 +- {within:.2f}", abs(ratio - 1) <= within)
+
+    @classmethod
+    def bounded(
+        cls, what: str, measured: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
+    ) -> Row:
+        """Return a row whose target is a figure not to be exceeded, or to be reached."""
+        if at_most is not None:
+            return cls(what, measured, unit, target=f"<= {at_most:g} {unit}", met=measured <= at_most)
+        return cls(what, measured, unit, target=f">= {at_least:g}{unit}", met=measured >= at_least)
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """Return the rows as they are printed."""
+    return Table(COLUMNS, [
+        {
+            "what": row.what,
+            "measured": _figure(row.measured, row.unit),
+            "reference": None if row.reference is None else _figure(row.reference, row.unit),
+            "ratio": None if row.ratio is None else f"{row.ratio:.2f}",
+            "target": row.target or None,
+            "met": row.met,
+        }
+        for row in rows
+    ])
+
+
+def plain(rows: Iterable[Row]) -> list[dict]:
+    """Return the rows as plain dictionaries, figures unrounded."""
+    return [asdict(row) for row in rows]
+
+
+def _figure(value: float, unit: str) -> str:
+    return f"{value:,.0f}{unit}" if unit == "/s" else f"{value:.2f} {unit}"

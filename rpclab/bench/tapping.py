@@ -1,0 +1,51 @@
+"""What it costs that the lab sees what crosses its connections."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import psutil
+
+from rpclab.bench.measure import Scale, alternately
+from rpclab.bench.raw import InlineServer, RawClient
+from rpclab.bench.report import Row
+from rpclab.bench.speed import one_by_one, together
+from rpclab.lab import Lab
+from rpclab.rpc.workers import Workers
+
+DIRECT = "bench.direct"
+TAPPED = "bench.tapped"
+ADDED_MILLISECONDS = 0.6
+BURST_PER_SECOND = 3000
+GROWTH_MIB = 1.0
+MIB = 2**20
+
+
+def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
+    """Compare client and server behind the tap with both beside it; then send a burst through it."""
+    with (
+        Workers(InlineServer, DIRECT, lab.broker.vhost_url(lab.vhost), count=1),
+        Workers(InlineServer, TAPPED, lab.url, count=1),
+        RawClient(lab.direct_parameters, DIRECT) as direct,
+        RawClient(lab.parameters, TAPPED) as tapped,
+    ):
+        found = alternately(
+            {"tapped": one_by_one(tapped.call, scale.calls), "direct": one_by_one(direct.call, scale.calls)},
+            scale.rounds,
+        )
+        added = 1000 / found["tapped"] - 1000 / found["direct"]
+        yield Row.bounded("tap: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
+        burst = together(tapped.gather, scale.burst)
+        # The lab remembers so many events; what the memory of them takes is taken before one looks.
+        while len(lab.tap.events) < lab.tap.events.maxlen:
+            burst()
+        before = _resident()
+        rate = burst()
+        yield Row.bounded(f"tap: {scale.burst:,} round trips", rate, "/s", at_least=BURST_PER_SECOND)
+        yield Row.bounded("tap: memory grown by them", _resident() - before, "MiB", at_most=GROWTH_MIB)
+
+
+def _resident() -> float:
+    gc.collect()
+    return psutil.Process().memory_info().rss / MIB
