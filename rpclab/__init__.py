@@ -12,7 +12,8 @@ _HOME = {
     "rpclab.rpc.queues": [
         "ADDITION_CALLBACK_QUEUE", "ADDITION_QUEUE", "FIBONACCI_CALLBACK_QUEUE", "FIBONACCI_QUEUE",
     ],
-    "rpclab.rpc.server": ["BaseServer", "RpcServer"],
+    "rpclab.rpc.server": ["BaseServer"],
+    "rpclab.rpc.service": ["RpcServer"],
     "rpclab.rpc.client": ["RpcClient", "RpcFuture"],
     "rpclab.rpc.callback": ["CallbackWorker"],
     "rpclab.rpc.arithmetic": ["AddClient", "AdditionServer", "FibonacciClient", "FibonacciServer"],

@@ -9,7 +9,7 @@ import re
 
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.queues import ADDITION_QUEUE, FIBONACCI_QUEUE
-from rpclab.rpc.server import RpcServer
+from rpclab.rpc.service import RpcServer
 
 # The recursive way takes a second or two at this number and doubles its time about every other one after it.
 FIBONACCI_LIMIT = 35

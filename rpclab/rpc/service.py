@@ -1,0 +1,257 @@
+"""A function as a service: the server that survives what its function, its channel and its connection do to it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroker, ConnectionWrongStateError
+
+from rpclab.broker import refusals
+from rpclab.broker.connect import connect
+from rpclab.errors import BrokerUnavailable, InvalidOption
+from rpclab.lab import connection_parameters
+from rpclab.rpc.deliveries import Deliveries
+from rpclab.rpc.memory import ReplyMemory
+from rpclab.rpc.server import BaseServer, whoami
+
+ERROR = "error"
+HEARTBEAT = 10
+RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1, 2, 2, 5, 5, 10, 10, 10)
+
+# A server publishes wherever a request tells it to. So that nobody can have it write into any queue they like, it
+# answers only to queues that are meant for answers: those the broker named, direct reply-to, and names that say so.
+CALLBACK_QUEUES = r"amq\.gen-.*|amq\.rabbitmq\.reply-to\..*|.*(callback|reply|replies).*"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request is answered with: its body, and whether it is an error."""
+
+    body: bytes
+    type: str | None = None
+
+    @classmethod
+    def of_error(cls, error: BaseException) -> Reply:
+        """Return the error reply for an exception."""
+        said = {"type": type(error).__name__, "message": str(error)}
+        return cls(json.dumps(said).encode(), ERROR)
+
+
+class RpcServer(BaseServer):
+    """A function as a service: each request's text goes in, what it returns goes back as text.
+
+    The reply is sent first and the request acknowledged after it, so that a server that dies in between makes the work
+    happen twice rather than not at all. What the function raises, and a body that is no text, become an error reply;
+    neither ends the server. The function runs in a thread of its own, so that heartbeats go on however long it takes.
+    A channel that the broker closed and a connection that was lost are opened again.
+
+    Parameters
+    ----------
+    queue_name : str
+        The queue to take requests from.
+    function : callable, optional
+        Takes a str and returns the answer; a subclass may define `handle` instead.
+    prefetch : int
+        How many requests are worked on at the same time, each in its thread.
+    on_error : str
+        What becomes of a request whose function raised: ``"reply"``, the error is answered at once; ``"dead-letter"``,
+        the request is tried again, and after ``max_deliveries`` tries answered with the error and put into the queue
+        named ``QUEUE.dead``.
+    max_deliveries : int, optional
+        How often a request is taken at the most, so that one that kills every worker does not go round for ever. After
+        that it is put into ``QUEUE.dead``. A quorum queue counts deliveries itself, on a classic one the server does.
+    queue_type : str
+        ``"classic"`` or ``"quorum"``.
+    remember : float, optional
+        For how many seconds an answered request is remembered, so that one that is delivered again is answered again
+        without its work being done a second time. The memory is a stream on the broker, shared by all workers of the
+        queue. What it cannot cover is a worker that dies between doing the work and remembering it.
+    callback_queues : str
+        A regular expression for the names in ``reply_to`` that are answered; any other is refused and logged.
+    heartbeat : int
+        Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
+        the latest.
+    parameters : pika.connection.Parameters, optional
+        Where to connect; to the open lab if not given.
+
+    Notes
+    -----
+    An error reply has the message type ``error`` and a JSON body ``{"type": ..., "message": ...}``. Every reply carries
+    the headers ``worker`` and ``pid``, which say who answered.
+    """
+
+    def __init__(
+        self,
+        queue_name: str,
+        function: Callable[[str], object] | None = None,
+        *,
+        prefetch: int = 1,
+        on_error: str = "reply",
+        max_deliveries: int | None = None,
+        queue_type: str = "classic",
+        remember: float | None = None,
+        callback_queues: str = CALLBACK_QUEUES,
+        heartbeat: int = HEARTBEAT,
+        parameters: pika.connection.Parameters | None = None,
+    ):
+        if not isinstance(prefetch, int) or not 1 <= prefetch <= 1000:
+            raise InvalidOption(f"prefetch={prefetch!r}: it is the number of requests worked on at once, 1 to 1000.")
+        self.queue_name = queue_name
+        self._function = function
+        self._prefetch = prefetch
+        self._deliveries = Deliveries(queue_name, queue_type, max_deliveries, on_error)
+        self._callback_queues = re.compile(callback_queues)
+        self._parameters = parameters or connection_parameters()
+        self._parameters.heartbeat = heartbeat
+        self._memory = ReplyMemory(queue_name, remember, self._parameters) if remember else None
+        self._threads = ThreadPoolExecutor(prefetch, thread_name_prefix="handler")
+        self._held: set[tuple[BlockingChannel, int]] = set()
+        self._stopping = threading.Event()
+        self.connection = connect(self._parameters)
+        self._open_channel()
+
+    def handle(self, body: str) -> object:
+        """Return the answer to one request; overridden by subclasses that are not given a function."""
+        if self._function is None:
+            raise TypeError(f"{type(self).__name__} has neither a function nor a handle method of its own")
+        return self._function(body)
+
+    def start(self) -> None:
+        """Consume until `stop` is called, whatever happens to channel and connection, then close the connection.
+
+        Raises
+        ------
+        BrokerUnavailable
+            If a lost connection cannot be opened again for the better part of a minute.
+        """
+        while True:
+            try:
+                self.channel.basic_consume(queue=self.queue_name, on_message_callback=self.on_request)
+                print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
+                self.channel.start_consuming()
+                break
+            except ChannelClosedByBroker as refusal:
+                print(f" [!] {refusals.explained(refusal)} Going on with a new channel.", flush=True)
+                self._open_channel()
+            except AMQPConnectionError as error:
+                if self._stopping.is_set():
+                    break
+                print(f" [!] connection lost ({type(error).__name__}): connecting again", flush=True)
+                self._reconnect()
+        with suppress(AMQPError):
+            self.connection.close()
+
+    def stop(self) -> None:
+        """End `start` when all that was taken is answered; may be called from any thread."""
+        self._stopping.set()
+        # Without a connection there is nothing to finish, and `start` sees the event by itself.
+        with suppress(ConnectionWrongStateError):
+            self.connection.add_callback_threadsafe(self._stop_when_idle)
+
+    def on_request(self, ch, method, props, body) -> None:
+        """Have the request worked on by a thread, which leaves this one free for heartbeats."""
+        if props.reply_to and not self._callback_queues.fullmatch(props.reply_to):
+            print(f" [!] reply_to {props.reply_to!r} is no callback queue: request refused", flush=True)
+            ch.basic_ack(method.delivery_tag)
+        elif not self._deliveries.spent(ch, method, props, body, self._answer_error):
+            self._held.add((ch, method.delivery_tag))
+            self._threads.submit(self._work, ch, method, props, body)
+
+    def _open_channel(self) -> None:
+        """Open a channel with the queue declared; what the last one held is the broker's to deliver again."""
+        self._held.clear()
+        self.channel = self.connection.channel()
+        self._deliveries.declare(self.channel)
+        self.channel.basic_qos(prefetch_count=self._prefetch)
+        self.channel.add_on_return_callback(_nobody_waits)
+
+    def _reconnect(self) -> None:
+        for delay in RECONNECT_SECONDS:
+            if self._stopping.wait(delay):
+                return
+            try:
+                self.connection = connect(self._parameters)
+                self._open_channel()
+            except (BrokerUnavailable, AMQPConnectionError):
+                continue
+            return
+        raise BrokerUnavailable(f"The broker stayed away; the server on queue {self.queue_name!r} gives up.")
+
+    # In a handler's thread.
+
+    def _work(self, ch, method, props, body: bytes) -> None:
+        reply = self._answer(props, body, method.redelivered)
+        try:
+            # Only the thread that owns the connection may use it.
+            ch.connection.add_callback_threadsafe(partial(self._finish, ch, method, props, body, reply))
+        except ConnectionWrongStateError:
+            print(f" [!] connection lost: request {props.correlation_id} will be delivered again", flush=True)
+
+    def _answer(self, props, body: bytes, redelivered: bool) -> Reply:
+        try:
+            known = self._memory and redelivered and self._memory.recall(props.correlation_id)
+            if known:
+                print(f" [.] request {props.correlation_id} was answered before", flush=True)
+                return Reply(known)
+            reply = Reply(str(self.handle(_text(body))).encode())
+            if self._memory and props.correlation_id:
+                self._memory.remember(props.correlation_id, reply.body)
+        except Exception as error:  # noqa: BLE001  whatever a handler raises is the asker's to know
+            print(f" [!] {type(error).__name__}: {error}", flush=True)
+            return Reply.of_error(error)
+        return reply
+
+    # In the connection's thread again.
+
+    def _finish(self, ch, method, props, body: bytes, reply: Reply) -> None:
+        self._held.discard((ch, method.delivery_tag))
+        if ch.is_open:
+            retried = reply.type == ERROR and self._deliveries.retried(ch, method, props, body)
+            if not retried:
+                self._publish(ch, props, reply)
+                ch.basic_ack(delivery_tag=method.delivery_tag)
+        if self._stopping.is_set():
+            self._stop_when_idle()
+
+    def _answer_error(self, ch: BlockingChannel, props: pika.BasicProperties, error: Exception) -> None:
+        self._publish(ch, props, Reply.of_error(error))
+
+    def _publish(self, ch: BlockingChannel, props: pika.BasicProperties, reply: Reply) -> None:
+        if not props.reply_to:
+            print(" [!] no reply_to: nobody is told the answer", flush=True)
+            return
+        process = multiprocessing.current_process()
+        properties = pika.BasicProperties(
+            correlation_id=props.correlation_id,
+            content_type="application/json" if reply.type == ERROR else "text/plain",
+            type=reply.type,
+            delivery_mode=props.delivery_mode,  # an answer is worth keeping if its request was
+            headers={"worker": process.name, "pid": process.pid},
+        )
+        # Mandatory: if the asker is gone, and the callback queue with it, the broker says so.
+        ch.basic_publish("", props.reply_to, reply.body, properties, mandatory=True)
+
+    def _stop_when_idle(self) -> None:
+        if not self._held:
+            self.channel.stop_consuming()
+
+
+def _nobody_waits(ch, method, props, body: bytes) -> None:
+    print(f" [!] nobody waits for the answer to request {props.correlation_id} any more", flush=True)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the body is not UTF-8 text: {body[:40]!r}") from None
