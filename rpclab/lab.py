@@ -135,7 +135,7 @@ class Lab:
 
         A queue that the broker named is shown as ``callback queue of`` its owner; ``row["queue"]`` is its real name.
         """
-        found = inventory.queues(self.broker, self._api, self.vhost)
+        found = None if self._closed else inventory.queues(self.broker, self._api, self.vhost)
         if found is None:
             raise self._gone()
         registry = self.tap.registry
@@ -262,7 +262,7 @@ class Lab:
 
     def close(self) -> None:
         """Close the lab's connections and delete its virtual host; a second time does nothing."""
-        if _open.get(self.name) is not self:
+        if self._closed:
             return
         del _open[self.name]
         if os.environ.get(URL_VARIABLE) == self.url:
@@ -289,6 +289,10 @@ class Lab:
     def __repr__(self) -> str:
         return f"Lab({self.name!r})"
 
+    @property
+    def _closed(self) -> bool:
+        return _open.get(self.name) is not self
+
     def _make_empty_vhost(self) -> None:
         there = self._api.get("vhosts", self.vhost)
         if there is not None:
@@ -303,7 +307,7 @@ class Lab:
         self._api.put("permissions", self.vhost, self.broker.username, json=everything)
 
     def _listing(self, kind: str) -> list[dict]:
-        found = self._api.get(kind, self.vhost)
+        found = None if self._closed else self._api.get(kind, self.vhost)
         if found is None:
             raise self._gone()
         return sorted(found, key=lambda row: row.get("name", ""))
@@ -315,17 +319,16 @@ class Lab:
         )
 
     def _on_queue(self, queue: str, operation: str) -> int:
+        rows = self.queues()
+        real = next((row["queue"] for row in rows if queue in (row["name"], row["queue"])), None)
+        if real is None:
+            names = ", ".join(rows.column("name")) or "none"
+            raise QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
         with connect(self.direct_parameters, "rpclab administration") as connection:
             try:
-                return getattr(connection.channel(), operation)(queue).method.message_count
+                return getattr(connection.channel(), operation)(real).method.message_count
             except ChannelClosedByBroker as refusal:
-                raise self._explained(refusal, queue) from refusal
-
-    def _explained(self, refusal: ChannelClosedByBroker, queue: str) -> LabError:
-        if refusal.reply_code == 404:
-            names = ", ".join(self.queues().column("name")) or "none"
-            return QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
-        return refusals.explained(refusal, f"Queue {queue!r}")
+                raise refusals.explained(refusal, f"Queue {queue!r}") from refusal
 
 
 def current_lab() -> Lab:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 from rpclab.broker.address import Broker, answers_amqp
 from rpclab.errors import BrokerUnavailable
@@ -19,7 +20,7 @@ SERVICE = "broker"
 
 
 def broker() -> Broker:
-    password = os.environ.get("RPCLAB_PASSWORD", PASSWORD)
+    password = quote(os.environ.get("RPCLAB_PASSWORD", PASSWORD), safe="")
     return Broker(f"amqp://{USER}:{password}@127.0.0.1:{PORT}", f"http://127.0.0.1:{MANAGEMENT_PORT}", "Docker Compose")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pika
 from pika import exceptions
 
@@ -27,6 +29,7 @@ def connect(parameters: pika.connection.Parameters, name: str | None = None) -> 
         If the broker says no.
     """
     if name:
+        parameters = copy.copy(parameters)
         parameters.client_properties = {**(parameters.client_properties or {}), "connection_name": name}
     try:
         return pika.BlockingConnection(parameters)
@@ -40,8 +43,11 @@ def explained(error: BaseException, parameters: pika.connection.Parameters) -> L
     user = getattr(parameters.credentials, "username", "?")
     if isinstance(error, exceptions.AuthenticationError | exceptions.ProbableAuthenticationError):
         return WrongCredentials(f"The broker at {where} knows no user {user!r} with this password. Check the URL.")
+    if isinstance(error, exceptions.ProbableAccessDeniedError):
+        # pika keeps of the broker's refusal only its text.
+        error = exceptions.ConnectionClosedByBroker(530, str(error))
     if isinstance(error, exceptions.ConnectionClosedByBroker):
-        return refusals.explained(error, f"As user {user!r} to virtual host {parameters.virtual_host!r} at {where}")
+        return refusals.explained(error, f"User {user!r}, virtual host {parameters.virtual_host!r} at {where}")
     return BrokerUnavailable(
         f"No RabbitMQ answers at {where} ({type(error).__name__}). `python -m rpclab up` starts the lab's own."
     )

@@ -119,6 +119,7 @@ class _Listing:
 
     path: str
     columns: tuple[str, ...]
+    more: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, broker: Broker, api: Management, asked: argparse.Namespace) -> str:
@@ -127,6 +128,10 @@ class _Listing:
         if rows is None:
             raise CommandFailed(f"Virtual host '{asked.vhost}' does not exist")
         columns = asked.rest or self.columns
+        unknown = [column for column in columns if column not in (*self.columns, *self.more)]
+        if unknown:
+            known = ", ".join((*self.columns, *self.more))
+            raise CommandFailed(f"No column {unknown[0]!r} over the management API. There are: {known}.")
         keys = [dict(self.renamed).get(column, column) for column in columns]
         for row in rows:
             row.update({"source_kind": "exchange"} if self.path == "bindings" else {})
@@ -138,8 +143,13 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "[" + ",".join(f'{{"{k}",{v}}}' for k, v in value.items()) + "]"
-    return str(value)
+        return "[" + ",".join(f'{{"{name}",{_quoted(part)}}}' for name, part in value.items()) + "]"
+    return "" if value is None else str(value)
+
+
+def _quoted(value: object) -> str:
+    """Return an argument's value as Erlang writes it."""
+    return f'"{value}"' if isinstance(value, str) else _cell(value)
 
 
 def _purge(broker: Broker, api: Management, asked: argparse.Namespace) -> str:
@@ -158,12 +168,23 @@ def _on_queue(api: Management, asked: argparse.Namespace, done: str, *below: str
 
 
 _COMMANDS: dict[str, Callable[[Broker, Management, argparse.Namespace], str]] = {
-    "list_queues": _Listing("queues", ("name", "messages")),
-    "list_exchanges": _Listing("exchanges", ("name", "type")),
+    "list_queues": _Listing(
+        "queues",
+        ("name", "messages"),
+        (
+            "messages_ready", "messages_unacknowledged", "consumers", "durable", "auto_delete", "exclusive",
+            "arguments", "type", "state",
+        ),
+    ),
+    "list_exchanges": _Listing(
+        "exchanges", ("name", "type"), ("durable", "auto_delete", "internal", "arguments")
+    ),
     "list_bindings": _Listing(
         "bindings",
         ("source_name", "source_kind", "destination_name", "destination_kind", "routing_key", "arguments"),
-        (("source_name", "source"), ("destination_name", "destination"), ("destination_kind", "destination_type")),
+        renamed=(
+            ("source_name", "source"), ("destination_name", "destination"), ("destination_kind", "destination_type"),
+        ),
     ),
     "purge_queue": _purge,
     "delete_queue": _delete,

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 import psutil
 from packaging.requirements import Requirement
 
 from rpclab.broker import node
+from rpclab.broker.address import answers_amqp
 from rpclab.broker.find import find, remedy
 from rpclab.broker.management import Management
 from rpclab.broker.state import state_folder
@@ -103,6 +105,9 @@ def broker() -> Finding:
         return Finding("Broker", False, str(error))
     if overview is None:
         return Finding("Broker", False, f"{found.management_url} is no management API. Set RPCLAB_MANAGEMENT.")
+    # A greeting in the clear says nothing about a port that speaks TLS.
+    if not found.url.startswith("amqps") and not answers_amqp(found.host, found.port):
+        return Finding("Broker", False, f"{found.host}:{found.port} does not answer AMQP. Check RPCLAB_BROKER.")
     return Finding("Broker", True, f"RabbitMQ {overview['rabbitmq_version']} at {found.host}:{found.port}")
 
 
@@ -121,7 +126,8 @@ def leftovers() -> Finding:
 
 def _homeless() -> list[str]:
     """Return the names of nodes that are not running as their record says."""
-    return [folder.name for folder in state_folder().glob(f"{node.SHARED}*/") if not node.running(folder.name)]
+    names = {Path(process.environ()["HOME"]).name for process in node.processes()}
+    return sorted(name for name in names if not node.running(name))
 
 
 def _orphaned_workers() -> Iterator[int]:

@@ -65,15 +65,21 @@ def remedy() -> str:
 
 
 def _from_environment(url: str) -> Broker:
-    parts = urlsplit(url)
-    if parts.scheme not in MANAGEMENT_PORTS or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.scheme in MANAGEMENT_PORTS and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number, or an IPv6 address lacks its bracket
+        well_formed = False
+    # An unescaped '/' or '#' in the password ends the address there, and leaves an '@' to what follows.
+    if not well_formed or "@" in parts.path + parts.query + parts.fragment:
         raise InvalidOption(
             f"RPCLAB_BROKER is {url!r}, which is no AMQP URL. It looks like amqp://user:password@host:5672, "
             "or amqps:// for TLS; special characters in the password are written as %XX."
         )
     scheme, port = MANAGEMENT_PORTS[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Broker(
         url=f"{parts.scheme}://{parts.netloc}",
-        management_url=os.environ.get("RPCLAB_MANAGEMENT", f"{scheme}://{parts.hostname}:{port}").rstrip("/"),
+        management_url=os.environ.get("RPCLAB_MANAGEMENT", f"{scheme}://{host}:{port}").rstrip("/"),
         origin="RPCLAB_BROKER",
     )

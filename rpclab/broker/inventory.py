@@ -15,24 +15,26 @@ def queues(broker: Broker, api: Management, vhost: str) -> list[dict] | None:
     """Return the virtual host's queues as the HTTP API describes them, with live counts, sorted by name.
 
     ``consumers`` is added to each: the API reports it seconds late, a passive declare at once. It is None for a queue
-    that is exclusive to another connection, which the broker does not let us ask.
+    that is exclusive to another connection, which the broker does not let us ask. The messages that are ready are
+    counted in the same way, because the API's figure for a quorum queue is late as well.
     """
     found = api.get("queues", vhost, **LIVE)
     if found is None:
         return None
-    counts = _consumers(broker, vhost, [queue["name"] for queue in found if not queue["exclusive"]]) if found else {}
-    return [queue | {"consumers": counts.get(queue["name"])} for queue in sorted(found, key=lambda q: q["name"])]
+    counts = _counts(broker, vhost, [queue["name"] for queue in found if not queue["exclusive"]]) if found else {}
+    none_known = {"consumers": None}
+    return [queue | counts.get(queue["name"], none_known) for queue in sorted(found, key=lambda q: q["name"])]
 
 
-def _consumers(broker: Broker, vhost: str, names: Iterable[str]) -> dict[str, int]:
+def _counts(broker: Broker, vhost: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
     counts = {}
-    connection = connect(broker.parameters(vhost), "rpclab inventory")
-    with connection:
+    with connect(broker.parameters(vhost), "rpclab inventory") as connection:
         channel = connection.channel()
         for name in names:
             try:
-                counts[name] = channel.queue_declare(name, passive=True).method.consumer_count
+                declared = channel.queue_declare(name, passive=True).method
             except ChannelClosedByBroker:  # deleted since it was listed; the refusal closed the channel
                 channel = connection.channel()
+            else:
+                counts[name] = {"consumers": declared.consumer_count, "messages_ready": declared.message_count}
     return counts
-

@@ -141,7 +141,7 @@ def stop(name: str | None = None) -> bool:
 def environment(name: str, ports: Mapping[str, int]) -> dict[str, str]:
     """Return the environment in which a node, and each rabbitmqctl that shall reach it, has to run."""
     folder = node_folder(name)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_", "RPCLAB_"))}
     return inherited | {
         "HOME": str(folder),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -206,12 +206,15 @@ def _wait_until_up(node: Node, process: subprocess.Popen, folder: Path) -> None:
 
 def processes(name: str | None = None) -> list[psutil.Process]:
     """Return the processes of a private node, or of all, port mapper included, also if no record tells of them."""
-    homes = [node_folder(name)] if name else list(state_folder().glob(f"{SHARED}*"))
+
+    def ours(home: Path) -> bool:
+        return home == node_folder(name) if name else home.parent == state_folder() and home.name.startswith(SHARED)
+
     found = []
     for process in psutil.process_iter(["name"]):
         # Processes of other users do not tell their environment; they are not ours either.
         with suppress(psutil.Error):
-            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and Path(process.environ().get("HOME", "")) in homes:
+            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and ours(Path(process.environ().get("HOME", ""))):
                 found.append(process)
     return found
 

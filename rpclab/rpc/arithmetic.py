@@ -14,6 +14,9 @@ from rpclab.rpc.service import RpcServer
 # The recursive way takes a second or two at this number and doubles its time about every other one after it.
 FIBONACCI_LIMIT = 35
 
+# Python refuses to convert longer ones, so as not to be kept busy by a single number.
+MOST_DIGITS = 4000
+
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -96,7 +99,7 @@ def integers(text: str, count: int) -> list[int]:
         If the text is anything else; the message shows what was expected and what came.
     """
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != count or not all(_INTEGER.fullmatch(part) for part in parts):
+    if len(parts) != count or not all(_INTEGER.fullmatch(part) and len(part) <= MOST_DIGITS for part in parts):
         expected = "one integer, like 30" if count == 1 else f"{count} integers with a comma between, like 3,5"
         raise ValueError(f"expected {expected}, got {text[:40]!r}")
     return [int(part) for part in parts]

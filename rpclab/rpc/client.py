@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import threading
 import time
@@ -104,7 +105,7 @@ class RpcClient:
         self.timeout = _checked(timeout)
         self.stats = Stats()
         self._reply = reply
-        self._parameters = parameters or connection_parameters()
+        self._parameters = copy.copy(parameters) if parameters else connection_parameters()
         self._parameters.client_properties = {
             **(self._parameters.client_properties or {}), "connection_name": type(self).__name__,
         }
@@ -158,7 +159,7 @@ class RpcClient:
 
         Functions given to ``future.add_done_callback`` run in the thread of the connection: they must be quick.
         """
-        future = RpcFuture(self.encode(*arguments), self.timeout if timeout is None else _checked(timeout))
+        future = RpcFuture(self._encoded(arguments), self.timeout if timeout is None else _checked(timeout))
         self._live_session().request(self.request_queue, future)
         return future
 
@@ -174,7 +175,7 @@ class RpcClient:
         reply_to : str
             The callback queue that the server shall answer to, for example that of a `CallbackWorker`.
         """
-        sent = RpcFuture(self.encode(*arguments), self.timeout)
+        sent = RpcFuture(self._encoded(arguments), self.timeout)
         properties = pika.BasicProperties(
             reply_to=reply_to, correlation_id=sent.correlation_id, content_type="text/plain",
             # Its answer is for somebody who may come later, so it should outlive the broker's next restart.
@@ -199,6 +200,13 @@ class RpcClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(queue {self.request_queue!r})"
 
+    def _encoded(self, arguments: tuple) -> str:
+        body = self.encode(*arguments)
+        if not isinstance(body, str):
+            raise InvalidOption(f"A request is text, and {body!r} is {type(body).__name__}: make a str of it first.")
+        body.encode()  # what is no valid Unicode shall fail here, with the caller, and not in the client's thread
+        return body
+
     def _live_session(self) -> Session:
         with self._lock:
             if self._closed:
@@ -216,7 +224,7 @@ class RpcClient:
             raise _remote_error(body)
         try:
             return self.decode(body.decode())
-        except (UnicodeDecodeError, ValueError, TypeError) as error:
+        except Exception as error:
             raise RemoteError("UnreadableReply", f"{body[:40]!r} is no answer to this request ({error})") from error
 
 

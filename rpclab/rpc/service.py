@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import re
@@ -104,14 +105,14 @@ class RpcServer(BaseServer):
         heartbeat: int = HEARTBEAT,
         parameters: pika.connection.Parameters | None = None,
     ):
-        if not isinstance(prefetch, int) or not 1 <= prefetch <= 1000:
+        if isinstance(prefetch, bool) or not isinstance(prefetch, int) or not 1 <= prefetch <= 1000:
             raise InvalidOption(f"prefetch={prefetch!r}: it is the number of requests worked on at once, 1 to 1000.")
         self.queue_name = queue_name
         self._function = function
         self._prefetch = prefetch
         self._deliveries = Deliveries(queue_name, queue_type, max_deliveries, on_error)
         self._callback_queues = re.compile(callback_queues)
-        self._parameters = parameters or connection_parameters()
+        self._parameters = copy.copy(parameters) if parameters else connection_parameters()
         self._parameters.heartbeat = heartbeat
         self._memory = ReplyMemory(queue_name, remember, self._parameters) if remember else None
         self._threads = ThreadPoolExecutor(prefetch, thread_name_prefix="handler")

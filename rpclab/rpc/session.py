@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import pika
-from pika.exceptions import AMQPError
 
 from rpclab.broker import refusals
 from rpclab.broker.connect import explained
@@ -132,7 +131,7 @@ class Session:
     def _run(self) -> None:
         try:
             self._connection.ioloop.start()
-        except (AMQPError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it was, nobody may be left waiting
             self._end = ConnectionLost(f"The connection broke: {error!r}")
         finally:
             self._finish(self._end)

@@ -153,9 +153,12 @@ class Workers:
     """
 
     def __init__(self, cls: type, *arguments, count: int = 2, name: str | None = None, start_method: str = "spawn"):
-        if not callable(getattr(cls, "start", None)):
+        if not isinstance(cls, type) or not callable(getattr(cls, "start", None)):
             raise InvalidOption(f"{cls!r} cannot be run by Workers: it is no class with a start method.")
         self._changed = threading.Condition()
+        if start_method not in multiprocessing.get_all_start_methods():
+            known = ", ".join(multiprocessing.get_all_start_methods())
+            raise InvalidOption(f"start_method={start_method!r}: on this system it is one of {known}.")
         self._context = multiprocessing.get_context(start_method)
         self._payload = cloudpickle.dumps((cls, arguments))
         self.name = name or cls.__name__

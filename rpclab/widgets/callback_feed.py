@@ -56,6 +56,8 @@ class CallbackFeed(widgets.VBox):
         The lab it belongs to; the one opened last if not given.
     """
 
+    _unsubscribe = None
+
     def __init__(self, queue: str, *, lab: Lab | None = None):
         self._queue = queue
         self._lab = lab or current_lab()
@@ -98,8 +100,10 @@ class CallbackFeed(widgets.VBox):
 
     def close(self) -> None:
         """Remove the feed and end its thread; a second time does nothing."""
-        self._unsubscribe()
-        self._refresher.close()
+        # A feed that could not be made is closed as well, by its finalizer.
+        if self._unsubscribe:
+            self._unsubscribe()
+            self._refresher.close()
         super().close()
 
     def __str__(self) -> str:

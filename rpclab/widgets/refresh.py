@@ -41,3 +41,4 @@ class Refresher:
             self._dirty.clear()
             self._render()
             self._closed.wait(1 / PER_SECOND)
+        self._render()

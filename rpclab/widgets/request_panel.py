@@ -69,6 +69,7 @@ class RequestPanel(widgets.VBox):
         self._timeout = timeout
         self._requests: list[Request] = []
         self._pending = 0
+        self._closing = False
         self._changed = threading.Condition()
         # A lost connection is opened again when a request is sent, which takes time that the kernel must not spend.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="rpclab panel")
@@ -88,6 +89,8 @@ class RequestPanel(widgets.VBox):
     def fire(self, *arguments) -> Request:
         """Send one request, as a click on Fire does, and return at once."""
         with self._changed:
+            if self._closing:
+                raise LabError("This panel was closed. Make a new one: rpclab.RequestPanel(client).")
             request = Request(len(self._requests) + 1, arguments)
             self._requests.append(request)
             self._pending += 1
@@ -125,6 +128,8 @@ class RequestPanel(widgets.VBox):
 
     def close(self) -> None:
         """Remove the panel and end its threads; the client stays open. A second time does nothing."""
+        with self._changed:
+            self._closing = True
         self._sender.shutdown()
         self._refresher.close()
         super().close()

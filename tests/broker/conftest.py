@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from rpclab import Lab, RpcServer
+from rpclab.broker import node
+
+
+@pytest.fixture(autouse=True)
+def leaks_show_where_they_arise() -> Iterator[None]:
+    """Have a socket that was left open reported by the test that left it, not by a later one."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def serve(lab: Lab) -> Iterator[Callable]:
+    """Run servers in threads of this process, where a test can see into them."""
+    with ExitStack() as running:
+
+        def start(server):
+            thread = threading.Thread(target=server.start, name="server")
+            thread.start()
+            running.callback(thread.join)
+            running.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def shout(serve) -> RpcServer:
+    """A service on queue "shout" that answers in capitals."""
+    return serve(RpcServer("shout", str.upper, prefetch=100))
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Something a handler can wait for; opened at the end in any case."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory) -> Iterator[None]:
+    """A state folder for this module alone, without a node in it; whatever runs there at the end is ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RPCLAB_HOME", str(tmp_path_factory.mktemp("home")))
+        for variable in ("RPCLAB_BROKER", "RPCLAB_MANAGEMENT", "RPCLAB_URL"):
+            patch.delenv(variable, raising=False)
+        yield
+        node.stop()
+
+
+@pytest.fixture
+def own_node(own_home) -> node.Node:
+    """The node of this module, started again if an earlier test has ended it."""
+    return node.start()

@@ -1,0 +1,175 @@
+"""Processes that run servers: how they start, what is known of them, and how many there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rpclab import LabError, RpcClient, RpcServer, WorkerFailed, Workers
+
+SERVER_IN_MAIN = """
+import rpclab
+
+
+class Shout(rpclab.RpcServer):
+    def __init__(self):
+        super().__init__("shout")
+
+    def handle(self, body):
+        return emphasise(body)
+
+
+def emphasise(text):
+    return text.upper() + "!"
+
+
+def main():
+    with rpclab.Workers(Shout, count=1), rpclab.RpcClient("shout") as client:
+        print(client.call("hello"))
+"""
+GUARDED = 'if __name__ == "__main__":\n    main()\n'
+
+
+class Echo(RpcServer):
+    """Answers with what it was asked."""
+
+    def __init__(self, queue: str = "echo"):
+        super().__init__(queue)
+
+    def handle(self, body: str) -> str:
+        return body
+
+
+def run_as_a_script(path):
+    path.write_text(SERVER_IN_MAIN + GUARDED)
+    return [sys.executable, str(path)]
+
+
+def run_as_cells(path):
+    """Run code that is in no file, as that of a notebook is."""
+    return [sys.executable, "-c", f"{SERVER_IN_MAIN}\nmain()"]
+
+
+@pytest.mark.parametrize("command", [run_as_a_script, run_as_cells])
+def test_a_class_of_the_main_program_is_sent_by_value(lab, tmp_path, command):
+    done = subprocess.run(command(tmp_path / "script.py"), capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("HELLO!\n", "", 0)
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_a_class_defined_in_a_function_is_sent_by_value(lab, start_method):
+    mark = "!"
+
+    class Shout(RpcServer):
+        def __init__(self):
+            super().__init__("shout")
+
+        def handle(self, body: str) -> str:
+            return body.upper() + mark
+
+    with Workers(Shout, count=1, start_method=start_method), RpcClient("shout") as client:
+        assert client.call("hello") == "HELLO!"
+
+
+def test_arguments_go_to_each_server_and_processes_are_named_and_numbered(lab):
+    with Workers(Echo, "other", count=2, name="Parrot") as parrots, RpcClient("other") as client:
+        assert parrots.names == ["Parrot-0", "Parrot-1"]
+        assert len(set(parrots.pids)) == 2
+        answers = [client.submit(str(n)) for n in range(20)]
+        assert [future.result(10) for future in answers] == [str(n) for n in range(20)]
+        assert {future.worker for future in answers} == {"Parrot-0", "Parrot-1"}
+        rows = [(row["name"], row["pid"], row["state"]) for row in parrots.table()]
+        assert rows == [(name, pid, "running") for name, pid in zip(parrots.names, parrots.pids, strict=True)]
+        assert repr(parrots) == "Workers(Parrot-0 running, Parrot-1 running)"
+
+
+def test_what_processes_print_is_kept_line_by_line(lab):
+    class Chatty(Echo):
+        def handle(self, body: str) -> str:
+            print("heard", end=" ")
+            print(body, "twice\nand again")
+            return body
+
+    with Workers(Chatty, count=1) as chatty, RpcClient("echo") as client:
+        client.call("grüße")
+        assert chatty.wait_for_lines("grüße") == ["heard grüße twice"]
+        assert chatty.wait_for_lines("and again") == ["and again"]
+        assert "heard grüße twice\nand again" in chatty.log
+
+
+def test_waiting_for_lines_that_do_not_come_says_how_many_did(lab):
+    refused = pytest.raises(LabError, match=r"0 of 1 lines with 'nonsense'.*workers\.log")
+    with Workers(Echo, count=1) as echo, refused:
+        echo.wait_for_lines("nonsense", timeout=0.1)
+
+
+def test_more_and_fewer_processes(lab):
+    with Workers(Echo, count=1) as echo:
+        first = echo.pids
+        echo.scale(3)
+        assert len(echo.pids) == 3
+        assert echo.pids[:1] == first
+        lab.wait_for("echo", consumers=3)
+        echo.scale(1)
+        assert echo.pids == first
+        assert [row["state"] for row in echo.table()] == ["running", "stopped", "stopped"]
+        lab.wait_for("echo", consumers=1)
+        echo.scale(0)
+        assert echo.pids == []
+
+
+def test_a_server_that_cannot_be_made_fails_with_its_traceback(lab):
+    class Broken(Echo):
+        def __init__(self):
+            super().__init__()
+            raise ValueError("no such thing")
+
+    with pytest.raises(WorkerFailed, match="ValueError: no such thing") as failed:
+        Workers(Broken, count=1)
+    assert "Traceback (most recent call last)" in str(failed.value)
+    assert "Broken-0 ended (exit code 1)" in str(failed.value)
+
+
+def test_a_server_that_ends_before_it_consumes_fails(lab):
+    class Brief(Echo):
+        def start(self):
+            print("had enough")
+
+    with pytest.raises(WorkerFailed, match=r"Brief-0 ended \(exit code 0\)[^$]*had enough"):
+        Workers(Brief, count=1)
+
+
+def test_one_that_fails_ends_the_others_that_were_started_with_it(lab):
+    class Moody(Echo):
+        def __init__(self):
+            import multiprocessing
+
+            super().__init__()
+            if multiprocessing.current_process().name.endswith("-1"):
+                raise ValueError("not me")
+
+    with pytest.raises(WorkerFailed, match="Moody-1"):
+        Workers(Moody, count=2)
+    lab.wait_for("echo", consumers=0)
+
+
+def test_without_a_lab_a_worker_says_what_is_missing(lab):
+    lab.close()
+    with pytest.raises(WorkerFailed, match="No lab is open"):
+        Workers(Echo, count=1)
+
+
+def test_a_class_without_a_connection_of_ours_can_be_run_as_well(lab):
+    class Loner:
+        def start(self):
+            print("alone")
+            import threading
+
+            threading.Event().wait()
+
+    with Workers(Loner, count=1) as loner:
+        loner.wait_for_lines("alone")
+        assert loner[0].state == "running"
+    assert loner[0].state == "stopped"

@@ -1,0 +1,94 @@
+"""A real JupyterLab in a real browser, for what only a person's eyes and clicks can check."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The last five keep Chromium from looking for its maker's servers.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]
+TOKEN = "browser-tests"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs Chromium: apt-get install chromium")
+        pytest.skip("no Chromium or Chrome on this machine: install one to run the browser tests")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def jupyterlab() -> Iterator[str]:
+    """What `make lab` opens, without a window of its own; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    options = ["--no-browser", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rpclab", "lab", *options],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:
+        until(lambda: _answers(address) or process.poll() is not None, timeout=60)
+        assert process.poll() is None, "JupyterLab ended instead of starting"
+        yield address
+        process.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_page(viewport={"width": 1280, "height": 900}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_notebook(page: Page, jupyterlab: str):
+    """Return a function that opens a notebook and runs all its cells."""
+
+    def opened(name: str) -> Page:
+        page.goto(f"{jupyterlab}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+        # Before that, running a cell asks which kernel to use.
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def screenshot(page: Page):
+    """Return a function that keeps a picture for somebody to look at."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return lambda name: page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/api", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False

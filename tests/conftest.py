@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from rpclab import Lab
+
+
+def _lab_name(topic: str, worker_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{worker_id}-{topic}")[:60]
+
+
+@pytest.fixture
+def lab(request, worker_id) -> Iterator[Lab]:
+    with Lab(_lab_name(request.node.name, worker_id)) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def shared_lab(request, worker_id) -> Iterator[Lab]:
+    """One lab for all tests of a module, for servers that take long to start."""
+    with Lab(_lab_name(request.module.__name__, worker_id)) as lab:
+        yield lab

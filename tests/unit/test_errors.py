@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from rpclab import errors
+from rpclab.errors import LabError, RemoteError, RpcError
+
+ALL = [found for found in vars(errors).values() if isinstance(found, type)]
+
+
+def test_there_are_errors_to_look_at():
+    assert len(ALL) > 10
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_every_error_is_a_lab_error_and_says_when_it_is_raised(error):
+    assert issubclass(error, LabError)
+    assert "__doc__" in vars(error)
+    assert error.__doc__.strip().endswith(".") or "Attributes" in error.__doc__
+
+
+@pytest.mark.parametrize("name", ["RpcTimeout", "UnroutableError", "ConnectionLost", "ClientClosed", "RemoteError"])
+def test_what_a_call_can_end_in_is_one_family(name):
+    assert issubclass(getattr(errors, name), RpcError)
+
+
+def test_a_remote_error_says_the_type_and_the_message():
+    error = RemoteError("ValueError", "no such number")
+    assert str(error) == "ValueError: no such number"
+    assert (error.type, error.message) == ("ValueError", "no such number")
+
+
+def test_a_remote_error_survives_pickling():
+    copy = pickle.loads(pickle.dumps(RemoteError("ValueError", "no such number")))
+    assert type(copy) is RemoteError
+    assert (copy.type, copy.message, str(copy)) == ("ValueError", "no such number", "ValueError: no such number")

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+
+from rpclab.broker import compose, node
+from rpclab.broker.address import Broker
+from rpclab.broker.find import find, remedy
+from rpclab.errors import BrokerUnavailable, InvalidOption
+
+NODE = node.Node("node", 1, 0.0, "/scripts", "secret", 5001, 15001, 25001, 4001)
+CONTAINER = Broker("amqp://rpclab:rpclab@127.0.0.1:5682", "http://127.0.0.1:15682", "Docker Compose")
+
+
+@pytest.fixture(autouse=True)
+def nothing_here(monkeypatch, tmp_path):
+    """Neither variables nor RabbitMQ nor Docker: a state that the machine of the tests cannot be in."""
+    for variable in ("RPCLAB_BROKER", "RPCLAB_MANAGEMENT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("RPCLAB_HOME", str(tmp_path))
+    monkeypatch.setattr(node, "running", lambda: None)
+    monkeypatch.setattr(node, "script_folder", lambda: None)
+    monkeypatch.setattr(compose, "running", lambda: None)
+    monkeypatch.setattr(compose, "available", lambda: False)
+
+
+def test_a_broker_named_in_the_environment_comes_before_one_that_runs(monkeypatch):
+    monkeypatch.setattr(node, "running", lambda: NODE)
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:pw@example.org:5000")
+    found = find()
+    assert (found.origin, found.host, found.port) == ("RPCLAB_BROKER", "example.org", 5000)
+
+
+def test_a_private_node_that_runs_comes_before_the_container(monkeypatch):
+    monkeypatch.setattr(node, "running", lambda: NODE)
+    monkeypatch.setattr(compose, "running", lambda: CONTAINER)
+    assert find(start=False) == NODE.broker
+
+
+def test_a_container_that_runs_comes_before_starting_anything(monkeypatch, tmp_path):
+    monkeypatch.setattr(compose, "running", lambda: CONTAINER)
+    monkeypatch.setattr(node, "script_folder", lambda: tmp_path)
+    assert find() == CONTAINER
+
+
+def test_a_private_node_is_started_rather_than_a_container(monkeypatch, tmp_path):
+    monkeypatch.setattr(node, "script_folder", lambda: tmp_path)
+    monkeypatch.setattr(node, "start", lambda: NODE)
+    monkeypatch.setattr(compose, "available", lambda: True)
+    assert find() == NODE.broker
+
+
+def test_a_container_is_started_where_rabbitmq_is_not_installed(monkeypatch):
+    monkeypatch.setattr(compose, "available", lambda: True)
+    monkeypatch.setattr(compose, "start", lambda: CONTAINER)
+    assert find() == CONTAINER
+
+
+def test_nothing_is_started_by_one_who_only_looks(monkeypatch, tmp_path):
+    monkeypatch.setattr(node, "script_folder", lambda: tmp_path)
+    monkeypatch.setattr(node, "start", lambda: pytest.fail("a node was started"))
+    monkeypatch.setattr(compose, "available", lambda: True)
+    monkeypatch.setattr(compose, "start", lambda: pytest.fail("a container was started"))
+    with pytest.raises(BrokerUnavailable, match="python -m rpclab up"):
+        find(start=False)
+
+
+@pytest.mark.parametrize(("system", "remedy_there"), [
+    ("Linux", "sudo apt-get install --no-install-recommends rabbitmq-server"),
+    ("Darwin", "brew install rabbitmq"),
+    ("Windows", "Install Docker Desktop"),
+])
+def test_without_any_broker_the_error_names_every_way_to_get_one(monkeypatch, system, remedy_there):
+    monkeypatch.setattr("platform.system", lambda: system)
+    with pytest.raises(BrokerUnavailable) as raised:
+        find()
+    for way in (remedy_there, "docker compose up -d", "RPCLAB_BROKER=amqp://user:password@host:5672", "hosted"):
+        assert way in str(raised.value)
+
+
+def test_where_rabbitmq_is_installed_nobody_is_told_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(node, "script_folder", lambda: tmp_path)
+    assert "apt-get" not in remedy()
+    assert "python -m rpclab up" in remedy()
+
+
+@pytest.mark.parametrize(("url", "host", "port", "username", "password", "management_url"), [
+    ("amqp://me:pw@example.org:5000", "example.org", 5000, "me", "pw", "http://example.org:15672"),
+    ("amqp://me:p%40ss%2F%3A%23@example.org", "example.org", 5672, "me", "p@ss/:#", "http://example.org:15672"),
+    ("amqps://me:pw@example.org", "example.org", 5671, "me", "pw", "https://example.org:15671"),
+    ("amqp://example.org", "example.org", 5672, "guest", "guest", "http://example.org:15672"),
+    ("amqp://me:pw@[::1]:5000", "::1", 5000, "me", "pw", "http://[::1]:15672"),
+])
+def test_an_amqp_url_is_taken_apart(monkeypatch, url, host, port, username, password, management_url):
+    monkeypatch.setenv("RPCLAB_BROKER", url)
+    found = find()
+    assert (found.host, found.port) == (host, port)
+    assert (found.username, found.password) == (username, password)
+    assert found.management_url == management_url
+
+
+def test_a_virtual_host_in_the_url_is_ignored(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:pw@example.org:5000/theirs?heartbeat=5")
+    found = find()
+    assert found.url == "amqp://me:pw@example.org:5000"
+    assert found.parameters("a lab/1").virtual_host == "a lab/1"
+
+
+@pytest.mark.parametrize("given", ["http://example.org:8080", "http://example.org:8080/"])
+def test_the_management_api_may_be_elsewhere(monkeypatch, given):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:pw@example.org")
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", given)
+    assert find().management_url == "http://example.org:8080"
+
+
+@pytest.mark.parametrize("url", [
+    "example.org",
+    "example.org:5672",
+    "http://me:pw@example.org",
+    "amqp://",
+    "amqp:example.org",
+    "amqp://me:pw@example.org:port",
+    "amqp://me:pw@example.org:99999",
+    "amqp://me:p#w@example.org",
+    "amqp://me:p/w@example.org",
+    "amqp://me:pw@[::1",
+])
+def test_what_is_no_amqp_url_is_refused_with_how_one_looks(monkeypatch, url):
+    monkeypatch.setenv("RPCLAB_BROKER", url)
+    with pytest.raises(InvalidOption, match=r"amqp://user:password@host:5672.*%XX"):
+        find()
+
+
+def test_an_empty_variable_names_no_broker(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "")
+    monkeypatch.setattr(node, "running", lambda: NODE)
+    assert find() == NODE.broker
+
+
+def test_a_password_is_not_shown_with_the_broker():
+    assert "secret" not in repr(NODE.broker)
