@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "say which broker is used and whether it runs")
     command("doctor", _doctor, "check everything the course needs, with a remedy for each thing that is missing")
     passed_on("ctl", _ctl, "run rabbitmqctl on the lab's broker, for example: ctl -p publishing list_queues")
+    bench = command("bench", _bench, "measure what this course claims about speed, in ratios from one run (a minute)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    bench.add_argument("--soak", type=float, metavar="SECONDS", help="instead, call at full rate while things break")
     command("demo", _demo, "run the whole case study with real processes and print what each did")
     passed_on("lab", _lab, "open the course in JupyterLab, with a broker that ends with it; takes JupyterLab's options")
     return parser
@@ -91,6 +94,12 @@ def _doctor(asked: argparse.Namespace) -> int:
 
 def _ctl(asked: argparse.Namespace) -> None:
     print(ctl.run(find(), *asked.arguments))
+
+
+def _bench(asked: argparse.Namespace) -> int:
+    from rpclab import bench
+
+    return bench.run(asked.soak, asked.json)
 
 
 def _demo(asked: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import median
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,18 @@ class Scale:
     ----------
     rounds : int
         How often the sides of a comparison take turns.
+    short_rounds : int
+        How often they do where a round is short: calls one after the other.
     calls : int
-        Calls of one round, one after the other.
+        Calls of one such round.
     in_flight : int
         Calls of one round that are on their way together.
     work : int
         The index of the Fibonacci number that a request of the work shared by processes asks for.
     work_calls : int
         Requests of one round for each process that works.
+    sleep_rounds : int
+        How often processes that sleep take turns.
     sleep_calls : int
         Requests of one round for each process that sleeps.
     processes : tuple of int
@@ -36,11 +39,13 @@ class Scale:
         Round trips of the burst through the tap.
     """
 
-    rounds: int = 7
-    calls: int = 500
+    rounds: int = 9
+    short_rounds: int = 31
+    calls: int = 50
     in_flight: int = 1000
     work: int = 23
-    work_calls: int = 40
+    work_calls: int = 30
+    sleep_rounds: int = 3
     sleep_calls: int = 20
     processes: tuple[int, ...] = (1, 2, 4, 8, 16)
     starts: int = 5
@@ -55,8 +60,8 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Measure each side once a round, in turns, and return each one's median.
+def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Measure each side once a round, in turns, and return each one's figures, a list with one for each round.
 
     Parameters
     ----------
@@ -67,7 +72,7 @@ def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
 
     Returns
     -------
-    dict of str to float
+    dict of str to list of float
     """
     figures = {name: [] for name in sides}
     for side in sides.values():
@@ -75,4 +80,4 @@ def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
     for _ in range(rounds):
         for name, side in sides.items():
             figures[name].append(side())
-    return {name: median(found) for name, found in figures.items()}
+    return figures

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 
 from rpclab.table import Table
 
 COLUMNS = ("what", "measured", "reference", "ratio", "target", "met")
+Rounds = Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Row:
     reference : float or None
         The same figure of what it is compared with, from the same run.
     ratio : float or None
-        Measured over reference.
+        Measured over reference: the median of the rounds' ratios, which need not be the ratio of the medians.
     target : str
         What it should be; empty where nothing was promised.
     met : bool or None
@@ -41,16 +43,16 @@ class Row:
     met: bool | None = None
 
     @classmethod
-    def compared(cls, what: str, measured: float, reference: float, unit: str, *, at_least: float) -> Row:
-        """Return a row whose target is a ratio."""
-        ratio = measured / reference
-        return cls(what, measured, unit, reference, ratio, f"ratio >= {at_least:.2f}", ratio >= at_least)
+    def compared(cls, what: str, ours: Rounds, theirs: Rounds, unit: str, *, at_least: float) -> Row:
+        """Return a row whose target is a ratio, from the figures of rounds that took turns."""
+        ratio = _ratio(ours, theirs)
+        return cls(what, median(ours), unit, median(theirs), ratio, f"ratio >= {at_least:.2f}", ratio >= at_least)
 
     @classmethod
-    def near(cls, what: str, measured: float, reference: float, unit: str, *, within: float) -> Row:
+    def near(cls, what: str, ours: Rounds, theirs: Rounds, unit: str, *, within: float) -> Row:
         """Return a row whose target is a ratio of 1, give or take a part."""
-        ratio = measured / reference
-        return cls(what, measured, unit, reference, ratio, f"1.00 +- {within:.2f}", abs(ratio - 1) <= within)
+        ratio = _ratio(ours, theirs)
+        return cls(what, median(ours), unit, median(theirs), ratio, f"1.00 +- {within:.2f}", abs(ratio - 1) <= within)
 
     @classmethod
     def bounded(
@@ -80,6 +82,11 @@ def table(rows: Iterable[Row]) -> Table:
 def plain(rows: Iterable[Row]) -> list[dict]:
     """Return the rows as plain dictionaries, figures unrounded."""
     return [asdict(row) for row in rows]
+
+
+def _ratio(ours: Rounds, theirs: Rounds) -> float:
+    # Of neighbours in time: what slows the machine down for a second slows both.
+    return median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def _figure(value: float, unit: str) -> str:

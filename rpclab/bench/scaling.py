@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from statistics import median
 
-from rpclab.bench.measure import Scale, alternately
+from rpclab.bench.measure import Scale, alternately, seconds
 from rpclab.bench.report import Row
 from rpclab.bench.servers import HoldingServer, SleepingServer, WorkingServer
-from rpclab.bench.speed import gather, together
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.workers import Workers
@@ -31,28 +30,32 @@ def sleeping_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     most = max(scale.processes)
     with _Pools(lab, SleepingServer, most) as pools:
         for count in sorted(scale.processes, reverse=True):
-            several, one = pools.compared(count, "x", scale.sleep_calls, scale.rounds)
+            several, one = pools.compared(count, "x", scale.sleep_calls, scale.sleep_rounds)
             yield Row.near(f"{count} processes : {count} times 1, handler sleeps 20 ms",
-                           several, count * one, "/s", within=0.05)
+                           several, [count * figure for figure in one], "/s", within=0.05)
 
 
 def killing_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     """Time how long a request is in nobody's hands when the worker that holds it is killed."""
-    gone = []
     with Workers(HoldingServer, HELD, lab.broker.vhost_url(lab.vhost), count=2) as workers, \
             RpcClient(HELD, parameters=lab.direct_parameters) as client:
-        for number in range(scale.kills):
-            client.submit(f"request {number}")
-            workers.wait_for_lines(f"begun request {number}")
-            holder = next(i for i in range(len(workers)) if workers[i].log[-1].endswith(f"request {number}"))
-            started = time.perf_counter()
-            workers.kill(holder)
-            workers.wait_for_lines(f"begun request {number}", 2)
-            gone.append((time.perf_counter() - started) * 1000)
-            workers.stop()
-            lab.purge(HELD)
-            workers.scale(2)
-    yield Row("worker killed until another has begun its request", median(gone), "ms")
+        gone = median(_without_a_worker(lab, workers, client, number) for number in range(scale.kills))
+    yield Row("worker killed until another has begun its request", gone, "ms")
+
+
+def _without_a_worker(lab: Lab, workers: Workers, client: RpcClient, number: int) -> float:
+    """Kill the one of two workers that has a request; return the milliseconds until the other one has it."""
+    begun = f"begun request {number}"
+    client.submit(f"request {number}")
+    workers.wait_for_lines(begun)
+    holder = next(index for index in range(len(workers)) if begun in workers[index].log)
+    gone = 1000 * seconds(lambda: (workers.kill(holder), workers.wait_for_lines(begun, 2)))
+    # Asked politely, the other one would not end before its request does.
+    for index in range(len(workers)):
+        workers.kill(index)
+    lab.purge(HELD)
+    workers.scale(2)
+    return gone
 
 
 class _Pools:
@@ -64,12 +67,12 @@ class _Pools:
         self._several = Workers(server, SEVERAL, url, count=most)
         self._clients = [RpcClient(queue, parameters=lab.direct_parameters) for queue in (SEVERAL, ONE)]
 
-    def compared(self, count: int, body: str, calls: int, rounds: int) -> tuple[float, float]:
-        """Return how many requests a second so many processes answer, and how many one does."""
+    def compared(self, count: int, body: str, calls: int, rounds: int) -> tuple[list[float], list[float]]:
+        """Return how many requests a second so many processes answer, and how many one does, for each round."""
         self._several.scale(count)
-        several, one = map(gather, self._clients)
+        several, one = self._clients
         found = alternately({
-            "several": together(several, calls * count, body), "one": together(one, calls, body),
+            "several": _steadily(several, body, calls * count, 2 * count), "one": _steadily(one, body, calls, 2),
         }, rounds)
         return found["several"], found["one"]
 
@@ -81,3 +84,19 @@ class _Pools:
             each.close()
         self._several.stop()
         self._one.stop()
+
+
+def _steadily(client: RpcClient, body: str, count: int, in_flight: int) -> Callable[[], float]:
+    """Return a measurement: calls a second, a new one sent when an old one ends, so that no worker is ever idle."""
+
+    def send_all() -> None:
+        places = threading.Semaphore(in_flight)
+        calls = []
+        for _ in range(count):
+            places.acquire()
+            calls.append(client.submit(body))
+            calls[-1].add_done_callback(lambda _: places.release())
+        for call in calls:
+            call.result()
+
+    return lambda: count / seconds(send_all)

@@ -8,7 +8,7 @@ import time
 import pika
 
 from rpclab.bench.raw import PREFETCH
-from rpclab.rpc.server import RpcServer
+from rpclab.rpc.service import RpcServer
 
 SLEEP_SECONDS = 0.02
 

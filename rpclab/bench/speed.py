@@ -26,14 +26,10 @@ def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
         RawClient(parameters, THREADED) as raw_to_threaded,
         RpcClient(INLINE, parameters=lab.direct_parameters) as client,
     ):
-        yield _compared("RpcClient : raw pika, one call after the other", scale, 0.8,
-                        one_by_one(client.call, scale.calls), one_by_one(raw.call, scale.calls))
-        yield _compared(f"RpcClient : raw pika, {scale.in_flight:,} in flight", scale, 1.0,
-                        together(gather(client), scale.in_flight), together(raw.gather, scale.in_flight))
-        yield _compared("RpcServer : inline server, one call after the other", scale, 0.8,
-                        one_by_one(raw_to_threaded.call, scale.calls), one_by_one(raw.call, scale.calls))
-        yield _compared(f"RpcServer : inline server, {scale.in_flight:,} in flight", scale, 0.8,
-                        together(raw_to_threaded.gather, scale.in_flight), together(raw.gather, scale.in_flight))
+        yield _one_by_one("RpcClient : raw pika", scale, client.call, raw.call, at_least=0.8)
+        yield _together("RpcClient : raw pika", scale, gather(client), raw.gather, at_least=1.0)
+        yield _one_by_one("RpcServer : inline server", scale, raw_to_threaded.call, raw.call, at_least=0.8)
+        yield _together("RpcServer : inline server", scale, raw_to_threaded.gather, raw.gather, at_least=0.8)
 
 
 def one_by_one(call: Callable[[str], object], count: int) -> Callable[[], float]:
@@ -51,6 +47,13 @@ def gather(client: RpcClient) -> Callable[[list[str]], list]:
     return lambda bodies: [future.result() for future in [client.submit(body) for body in bodies]]
 
 
-def _compared(what: str, scale: Scale, at_least: float, ours: Callable, theirs: Callable) -> Row:
-    found = alternately({"ours": ours, "theirs": theirs}, scale.rounds)
-    return Row.compared(what, found["ours"], found["theirs"], "/s", at_least=at_least)
+def _one_by_one(what: str, scale: Scale, ours: Callable, theirs: Callable, *, at_least: float) -> Row:
+    sides = {"ours": one_by_one(ours, scale.calls), "theirs": one_by_one(theirs, scale.calls)}
+    found = alternately(sides, scale.short_rounds)
+    return Row.compared(f"{what}, one call after the other", **found, unit="/s", at_least=at_least)
+
+
+def _together(what: str, scale: Scale, ours: Callable, theirs: Callable, *, at_least: float) -> Row:
+    sides = {"ours": together(ours, scale.in_flight), "theirs": together(theirs, scale.in_flight)}
+    found = alternately(sides, scale.rounds)
+    return Row.compared(f"{what}, {scale.in_flight:,} in flight", **found, unit="/s", at_least=at_least)

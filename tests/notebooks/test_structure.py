@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 20
+LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))\)")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    read = nbformat.read(request.param, as_version=4)
+    read.path = request.param
+    return read
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 8
+
+
+def test_a_notebook_is_named_by_number_and_subject(notebook):
+    assert re.fullmatch(r"\d\d_[a-z_]+", notebook.path.stem)
+
+
+def test_the_first_cell_begins_with_the_only_heading_of_the_first_level(notebook):
+    headings = [line for cell in notebook.cells if cell.cell_type == "markdown"
+                for line in re.sub(r"```.*?```", "", cell.source, flags=re.S).splitlines() if line.startswith("# ")]
+    assert len(headings) == 1
+    assert notebook.cells[0].source.startswith(headings[0])
+
+
+def test_the_first_cell_tells_how_long_it_takes(notebook):
+    assert re.search(r"\*\d+ minutes\.\*", notebook.cells[0].source)
+
+
+def test_every_code_cell_was_executed_in_order(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_cell_was_saved_with_an_error(notebook):
+    assert not [output for cell in code_cells(notebook) for output in cell.outputs if output.output_type == "error"]
+
+
+def test_no_output_is_excluded_from_the_comparison(notebook):
+    for cell in notebook.cells:
+        assert not cell.metadata.get("tags")
+        assert "NBVAL" not in cell.source
+
+
+def test_no_code_cell_is_longer_than_one_reads_at_a_glance(notebook):
+    assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= LONGEST_CELL
+
+
+def test_links_to_other_files_lead_somewhere(notebook):
+    targets = [target for cell in notebook.cells for target in LINK.findall(cell.source) if "://" not in target]
+    assert targets
+    missing = [target for target in targets if not (notebook.path.parent / target).exists()]
+    assert not missing
+
+
+def test_every_lesson_is_on_the_map_and_in_the_readme(notebook):
+    start = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", as_version=4)
+    everything = "\n".join(cell.source for cell in start.cells)
+    assert f"notebooks/{notebook.path.name}" in (ROOT / "README.md").read_text()
+    assert notebook.path.name in everything or notebook.path.stem == "00_start_here"
+
+
+def test_no_secret_of_the_machine_it_ran_on_is_in_it(notebook):
+    text = notebook.path.read_text()
+    assert not re.search(r"amqp://[^\"\\ ]+:[^\"\\ ]+@127", text)
+    assert "/root/" not in text
+    assert "/home/" not in text
