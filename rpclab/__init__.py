@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 
 _HOME = {
-    "rpclab.lab": ["Lab", "connection_parameters"],
+    "rpclab.lab": ["Lab"],
+    "rpclab.environment": ["connection_parameters"],
     "rpclab.rpc.queues": [
         "ADDITION_CALLBACK_QUEUE", "ADDITION_QUEUE", "FIBONACCI_CALLBACK_QUEUE", "FIBONACCI_QUEUE",
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import time
@@ -19,6 +18,7 @@ from rpclab.broker.ctl import CommandOutput
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 from rpclab.broker.state import state_folder
+from rpclab.environment import URL_VARIABLE, named
 from rpclab.errors import (
     BrokerUnavailable,
     InvalidName,
@@ -30,7 +30,6 @@ from rpclab.errors import (
 from rpclab.table import Table
 from rpclab.wire.tap import Tap
 
-URL_VARIABLE = "RPCLAB_URL"
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 VHOST_TAG = "rpclab"
 SAME_LAB_TWICE = 20
@@ -106,12 +105,12 @@ class Lab:
 
         Heartbeats are off: a notebook reads no frames while its reader reads, and the broker would hang up.
         """
-        return _named(pika.URLParameters(self.url))
+        return named(pika.URLParameters(self.url))
 
     @property
     def direct_parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
-        return _named(self.broker.parameters(self.vhost))
+        return named(self.broker.parameters(self.vhost))
 
     @property
     def management_url(self) -> str:
@@ -342,27 +341,6 @@ def current_lab() -> Lab:
     if not _open:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
     return list(_open.values())[-1]
-
-
-def connection_parameters() -> pika.URLParameters:
-    """Return the connection parameters of the lab that this process belongs to.
-
-    Raises
-    ------
-    LabError
-        If no lab has been opened, neither here nor by the process that started this one.
-    """
-    url = os.environ.get(URL_VARIABLE)
-    if not url:
-        raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
-    return _named(pika.URLParameters(url))
-
-
-def _named(parameters: pika.URLParameters) -> pika.URLParameters:
-    process = multiprocessing.current_process()
-    name = "notebook" if process.name == "MainProcess" else process.name
-    parameters.client_properties = {"connection_name": name, "pid": process.pid}
-    return parameters
 
 
 def _reserve(name: str) -> tuple[str, FileLock]:

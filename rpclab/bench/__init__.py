@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 
 import pika
+import psutil
 
 from rpclab.bench import report, scaling, soak, speed, startup, tapping
 from rpclab.bench.measure import Scale
@@ -39,11 +40,12 @@ def run(seconds_soak: float | None, json: bool) -> int:
             tally = soak.run(lab, seconds_soak)
             print(json_module.dumps(tally.plain()) if json else tally.table())
             return 0 if tally.sound else 1
+        around = circumstances()
         rows = list(measured(lab, Scale()))
     if json:
-        print(json_module.dumps(circumstances() | {"rows": report.plain(rows)}))
+        print(json_module.dumps(around | {"rows": report.plain(rows)}))
     else:
-        print(report.table(rows))
+        print(", ".join(f"{name} {value}" for name, value in around.items()), report.table(rows), sep="\n")
     return 0
 
 
@@ -53,6 +55,7 @@ def measured(lab: Lab, scale: Scale) -> Iterator[report.Row]:
         yield from rows(lab, scale)
 
 
-def circumstances() -> dict[str, str]:
-    """Return what the figures depend on."""
-    return {"python": platform.python_version(), "pika": pika.__version__, "system": platform.platform()}
+def circumstances() -> dict[str, str | int | float]:
+    """Return what the figures depend on; a load before they were measured is somebody else's, and spoils them."""
+    load = {"load before": round(psutil.getloadavg()[0], 2)}
+    return {"Python": platform.python_version(), "pika": pika.__version__, "processors": psutil.cpu_count()} | load

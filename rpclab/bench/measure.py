@@ -43,8 +43,8 @@ class Scale:
     short_rounds: int = 31
     calls: int = 50
     in_flight: int = 1000
-    work: int = 23
-    work_calls: int = 30
+    work: int = 27
+    work_calls: int = 8
     sleep_rounds: int = 3
     sleep_calls: int = 20
     processes: tuple[int, ...] = (1, 2, 4, 8, 16)

@@ -19,8 +19,8 @@ from rpclab.broker.address import answers_amqp
 from rpclab.broker.find import find, remedy
 from rpclab.broker.management import Management
 from rpclab.broker.state import state_folder
+from rpclab.environment import URL_VARIABLE
 from rpclab.errors import LabError
-from rpclab.lab import URL_VARIABLE
 
 OLDEST_PYTHON = (3, 10)
 NOTEBOOK_PACKAGES = ("jupyterlab", "ipykernel", "nbval")

@@ -13,8 +13,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 import pika
 
+from rpclab.environment import connection_parameters
 from rpclab.errors import ClientClosed, InvalidOption, RemoteError, RpcTimeout
-from rpclab.lab import connection_parameters
 from rpclab.rpc.session import Session, Stats
 
 DEFAULT_TIMEOUT = 10.0

@@ -9,7 +9,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
 from rpclab.broker.connect import connect
-from rpclab.lab import connection_parameters
+from rpclab.environment import connection_parameters
 from rpclab.rpc.queues import declare
 
 
@@ -35,9 +35,13 @@ class BaseServer(ABC):
     def __init__(self, queue_name: str, *, parameters: pika.connection.Parameters | None = None):
         self.queue_name = queue_name
         self.connection = connect(parameters or connection_parameters())
-        self.channel = self.connection.channel()
-        declare(self.channel, queue_name)
-        self.channel.basic_qos(prefetch_count=1)
+        try:
+            self.channel = self.connection.channel()
+            declare(self.channel, queue_name)
+            self.channel.basic_qos(prefetch_count=1)
+        except BaseException:
+            self.connection.close()
+            raise
 
     def start(self) -> None:
         """Consume until `stop` is called, then close the connection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import multiprocessing
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -19,8 +20,8 @@ from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroke
 
 from rpclab.broker import refusals
 from rpclab.broker.connect import connect
+from rpclab.environment import connection_parameters
 from rpclab.errors import BrokerUnavailable, InvalidOption
-from rpclab.lab import connection_parameters
 from rpclab.rpc.deliveries import Deliveries
 from rpclab.rpc.memory import ReplyMemory
 from rpclab.rpc.server import BaseServer, whoami
@@ -118,8 +119,8 @@ class RpcServer(BaseServer):
         self._threads = ThreadPoolExecutor(prefetch, thread_name_prefix="handler")
         self._held: set[tuple[BlockingChannel, int]] = set()
         self._stopping = threading.Event()
-        self.connection = connect(self._parameters)
-        self._open_channel()
+        self._headers = {"worker": multiprocessing.current_process().name, "pid": os.getpid()}
+        self._connect()
 
     def handle(self, body: str) -> object:
         """Return the answer to one request; overridden by subclasses that are not given a function."""
@@ -168,6 +169,15 @@ class RpcServer(BaseServer):
             self._held.add((ch, method.delivery_tag))
             self._threads.submit(self._work, ch, method, props, body)
 
+    def _connect(self) -> None:
+        self.connection = connect(self._parameters)
+        try:
+            self._open_channel()
+        except BaseException:
+            with suppress(AMQPError):
+                self.connection.close()
+            raise
+
     def _open_channel(self) -> None:
         """Open a channel with the queue declared; what the last one held is the broker's to deliver again."""
         self._held.clear()
@@ -181,8 +191,7 @@ class RpcServer(BaseServer):
             if self._stopping.wait(delay):
                 return
             try:
-                self.connection = connect(self._parameters)
-                self._open_channel()
+                self._connect()
             except (BrokerUnavailable, AMQPConnectionError):
                 continue
             return
@@ -231,13 +240,12 @@ class RpcServer(BaseServer):
         if not props.reply_to:
             print(" [!] no reply_to: nobody is told the answer", flush=True)
             return
-        process = multiprocessing.current_process()
         properties = pika.BasicProperties(
             correlation_id=props.correlation_id,
             content_type="application/json" if reply.type == ERROR else "text/plain",
             type=reply.type,
             delivery_mode=props.delivery_mode,  # an answer is worth keeping if its request was
-            headers={"worker": process.name, "pid": process.pid},
+            headers=self._headers,
         )
         # Mandatory: if the asker is gone, and the callback queue with it, the broker says so.
         ch.basic_publish("", props.reply_to, reply.body, properties, mandatory=True)

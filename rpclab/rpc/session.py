@@ -277,7 +277,8 @@ class Session:
         if not self._opened.done():
             self._opened.set_exception(reason)
         for call in unsettled:
-            call.set_exception(reason)
+            # Each its own: an exception that several threads raise would collect the tracebacks of all of them.
+            call.set_exception(type(reason)(*reason.args))
         self._connection.ioloop.stop()
 
 

@@ -12,6 +12,7 @@ from waiting import until
 from rpclab import (
     BrokerRefused,
     BrokerUnavailable,
+    CallbackWorker,
     ClientClosed,
     ConnectionLost,
     InvalidOption,
@@ -201,7 +202,11 @@ def test_a_callback_queue_with_other_properties_is_refused_at_once(lab):
         RpcClient("idle", reply="shout_callback")
 
 
-def test_a_server_refuses_a_queue_with_other_properties(lab):
+@pytest.mark.parametrize("server", [CallbackWorker, RpcServer])
+def test_a_server_refuses_a_queue_with_other_properties_and_leaves_no_connection(lab, server):
     lab.connect().channel().queue_declare("idle", durable=True, arguments={"x-max-length": 1})
-    with pytest.raises(QueueArgumentsDiffer, match=r"x-max-length.*lab\.delete"):
-        RpcServer("idle", str.upper)
+    before = lab.tap.links()
+    with pytest.raises(QueueArgumentsDiffer, match=r"x-max-length.*lab\.delete") as refused:
+        server("idle")
+    until(lambda: lab.tap.links() == before)
+    assert "'idle'" in str(refused.value)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+from shouting import QUEUE, Shouter, pending
+from waiting import until
+
+from rpclab import RpcClient, RpcTimeout, UnroutableError, Workers
+
+TRIES = 8
+REPLY_KINDS = ("exclusive", "direct", "callbacks")
+
+
+def seconds_of(action) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def python_interrupts():
+    """Have Ctrl-C raise KeyboardInterrupt, as in a notebook, whatever runs the tests has made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+# 1
+
+def test_a_missing_request_queue_is_told_at_once_and_not_at_the_deadline(lab):
+    def ask():
+        with pytest.raises(UnroutableError, match=r"no queue 'nobody'.*lab\.queues\(\)"):
+            client.call("hello", timeout=10)
+
+    with RpcClient("nobody") as client:
+        assert min(seconds_of(ask) for _ in range(TRIES)) < 0.1
+        assert (client.stats.sent, client.stats.returned, client.stats.timed_out) == (TRIES, TRIES, 0)
+        assert pending(client) == 0
+
+
+def test_the_same_client_is_answered_once_the_request_queue_is_there(lab):
+    with RpcClient(QUEUE) as client:
+        with pytest.raises(UnroutableError):
+            client.call("hello")
+        with Workers(Shouter, count=1):
+            assert client.call("hello") == "HELLO"
+
+
+# 2
+
+def test_without_a_worker_a_call_ends_at_its_deadline(lab, stranger):
+    def ask():
+        with pytest.raises(RpcTimeout, match=r"No reply within 0\.2 s"):
+            client.call("hello", timeout=0.2)
+
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE) as client:
+        took = [seconds_of(ask) for _ in range(TRIES)]
+        assert min(took) >= 0.19
+        assert min(abs(seconds - 0.2) for seconds in took) < 0.05
+        assert client.stats.timed_out == TRIES
+        assert pending(client) == 0
+
+
+def test_a_request_that_nobody_waits_for_any_more_never_reaches_a_worker(lab, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE) as client:
+        stale = [client.submit(f"stale {number}", timeout=0.3) for number in range(5)]
+        lab.wait_for(QUEUE, ready=0)
+        assert all(isinstance(future.exception(5), RpcTimeout) for future in stale)
+        with Workers(Shouter, count=1) as workers:
+            assert client.call("fresh") == "FRESH"
+            assert workers.wait_for_lines("took") == ["took 'fresh', redelivered=False"]
+
+
+# 3
+
+def test_a_reply_after_the_deadline_is_counted_late_and_never_answers_a_later_call(lab, gate):
+    with Workers(Shouter, count=1) as workers:
+        for number, kind in enumerate(REPLY_KINDS):
+            gate.path.unlink(missing_ok=True)
+            with RpcClient(QUEUE, reply=kind) as client:
+                slow = client.submit(gate.held("slow"), timeout=1)
+                workers.wait_for_lines("took 'slow'", number + 1)
+                assert isinstance(slow.exception(5), RpcTimeout)
+                later = client.submit("quick")
+                assert client.stats.late == 0
+                gate.open()
+                assert later.result(10) == "QUICK"
+                assert client.call("again") == "AGAIN"
+                assert (client.stats.late, client.stats.answered, client.stats.timed_out) == (1, 2, 1)
+                assert pending(client) == 0
+
+
+# 23
+
+@pytest.mark.usefixtures("python_interrupts")
+def test_an_interrupt_ends_a_call_at_once_and_the_client_stays_usable(lab, gate):
+    pressed = []
+
+    def press_ctrl_c(number):
+        workers.wait_for_lines("took 'slow'", number)
+        pressed.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    delays = []
+    with Workers(Shouter, count=1) as workers, RpcClient(QUEUE, timeout=20) as client:
+        for number in (1, 2, 3):
+            gate.path.unlink(missing_ok=True)
+            presser = threading.Thread(target=press_ctrl_c, args=(number,))
+            presser.start()
+            with pytest.raises(KeyboardInterrupt):
+                client.call(gate.held("slow"))
+            delays.append(time.monotonic() - pressed[-1])
+            presser.join()
+            gate.open()
+            assert client.call("quick") == "QUICK"
+        assert min(delays) < 0.1
+        until(lambda: pending(client) == 0)
