@@ -133,6 +133,7 @@ class Lab:
         """Return each queue with its messages ready, unacked, and its consumers: true now.
 
         A queue that the broker named is shown as ``callback queue of`` its owner; ``row["queue"]`` is its real name.
+        To the broker, being asked for a queue's counts is a use of the queue: it puts off a queue's expiry.
         """
         found = None if self._closed else inventory.queues(self.broker, self._api, self.vhost)
         if found is None:
@@ -266,6 +267,8 @@ class Lab:
         del _open[self.name]
         if os.environ.get(URL_VARIABLE) == self.url:
             del os.environ[URL_VARIABLE]
+            if _open:
+                os.environ[URL_VARIABLE] = current_lab().url
         for connection in self._connections:
             # One that broke earlier, or whose broker went away, is as closed as it can be.
             with suppress(AMQPError):

@@ -12,6 +12,9 @@ ADDITION_CALLBACK_QUEUE = "addition_callback"
 FIBONACCI_QUEUE = "fibonacci"
 FIBONACCI_CALLBACK_QUEUE = "fibonacci_callback"
 
+# Not a queue, though one consumes from it: https://www.rabbitmq.com/docs/direct-reply-to
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+
 
 def declare(channel: BlockingChannel, queue: str, arguments: dict | None = None) -> None:
     """Make sure that a durable queue exists; declaring it again with the same properties changes nothing.

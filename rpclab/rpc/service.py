@@ -24,6 +24,7 @@ from rpclab.environment import connection_parameters
 from rpclab.errors import BrokerUnavailable, InvalidOption
 from rpclab.rpc.deliveries import Deliveries
 from rpclab.rpc.memory import ReplyMemory
+from rpclab.rpc.queues import DIRECT_REPLY_TO
 from rpclab.rpc.server import BaseServer, whoami
 
 ERROR = "error"
@@ -32,7 +33,7 @@ RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1, 2, 2, 5, 5, 10, 10, 10)
 
 # A server publishes wherever a request tells it to. So that nobody can have it write into any queue they like, it
 # answers only to queues that are meant for answers: those the broker named, direct reply-to, and names that say so.
-CALLBACK_QUEUES = r"amq\.gen-.*|amq\.rabbitmq\.reply-to\..*|.*(callback|reply|replies).*"
+CALLBACK_QUEUES = r"amq\.gen-.*|amq\.rabbitmq\.reply-to\..*|.*(callback|reply|replies|answer).*"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Reply:
     @classmethod
     def of_error(cls, error: BaseException) -> Reply:
         """Return the error reply for an exception."""
-        said = {"type": type(error).__name__, "message": str(error)}
+        said = {"type": type(error).__name__, "message": _message(error)}
         return cls(json.dumps(said).encode(), ERROR)
 
 
@@ -138,13 +139,14 @@ class RpcServer(BaseServer):
         """
         while True:
             try:
+                if not self.channel.is_open:
+                    self._open_channel()
                 self.channel.basic_consume(queue=self.queue_name, on_message_callback=self.on_request)
                 print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
                 self.channel.start_consuming()
                 break
             except ChannelClosedByBroker as refusal:
                 print(f" [!] {refusals.explained(refusal)} Going on with a new channel.", flush=True)
-                self._open_channel()
             except AMQPConnectionError as error:
                 if self._stopping.is_set():
                     break
@@ -216,8 +218,8 @@ class RpcServer(BaseServer):
             reply = Reply(str(self.handle(_text(body))).encode())
             if self._memory and props.correlation_id:
                 self._memory.remember(props.correlation_id, reply.body)
-        except Exception as error:  # noqa: BLE001  whatever a handler raises is the asker's to know
-            print(f" [!] {type(error).__name__}: {error}", flush=True)
+        except BaseException as error:  # noqa: BLE001  an exit would end this thread alone, and hold the request for ever
+            print(f" [!] {type(error).__name__}: {_message(error)}", flush=True)
             return Reply.of_error(error)
         return reply
 
@@ -247,8 +249,10 @@ class RpcServer(BaseServer):
             delivery_mode=props.delivery_mode,  # an answer is worth keeping if its request was
             headers=self._headers,
         )
-        # Mandatory: if the asker is gone, and the callback queue with it, the broker says so.
-        ch.basic_publish("", props.reply_to, reply.body, properties, mandatory=True)
+        # Mandatory: if the asker is gone, and the callback queue with it, the broker says so. Direct reply-to is no
+        # queue, and the broker would say so there even of an answer that arrives.
+        mandatory = not props.reply_to.startswith(f"{DIRECT_REPLY_TO}.")
+        ch.basic_publish("", props.reply_to, reply.body, properties, mandatory=mandatory)
 
     def _stop_when_idle(self) -> None:
         if not self._held:
@@ -257,6 +261,13 @@ class RpcServer(BaseServer):
 
 def _nobody_waits(ch, method, props, body: bytes) -> None:
     print(f" [!] nobody waits for the answer to request {props.correlation_id} any more", flush=True)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  an error that cannot be put into words is told all the same
+        return "(its message cannot be shown)"
 
 
 def _text(body: bytes) -> str:

@@ -16,10 +16,11 @@ import pika
 from rpclab.broker import refusals
 from rpclab.broker.connect import explained
 from rpclab.errors import Blocked, BrokerUnavailable, ConnectionLost, LabError, RpcTimeout, UnroutableError
+from rpclab.rpc.queues import DIRECT_REPLY_TO
 
 OPEN_SECONDS = 10
+CLOSE_SECONDS = 2
 REMEMBERED = 10_000
-DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
 
 
 @dataclass
@@ -112,7 +113,13 @@ class Session:
             return
         self._end = reason
         self._connection.ioloop.add_callback_threadsafe(self._close_connection)
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is self._thread:
+            return
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            # A broker that is short of memory, or gone without a word, does not answer that we leave, and pika has no
+            # public way to leave without an answer.
+            self._connection.ioloop.add_callback_threadsafe(partial(self._connection._terminate_stream, None))
             self._thread.join(OPEN_SECONDS)
 
     def _start(self, call: Future, action: Callable[[], None]) -> None:

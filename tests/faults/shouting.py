@@ -11,7 +11,7 @@ import time
 import pika
 
 from rpclab import BaseServer, RpcServer
-from rpclab.lab import connection_parameters
+from rpclab.environment import connection_parameters
 from rpclab.rpc.client import RpcClient
 
 QUEUE = "shout"
