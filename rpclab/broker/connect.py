@@ -33,7 +33,8 @@ def connect(parameters: pika.connection.Parameters, name: str | None = None) -> 
         parameters.client_properties = {**(parameters.client_properties or {}), "connection_name": name}
     try:
         return pika.BlockingConnection(parameters)
-    except (exceptions.AMQPError, OSError) as error:
+    except (exceptions.AMQPError, OSError, ValueError) as error:
+        # A ValueError is how pika puts it that the other end hung up while it was still connecting.
         raise explained(error, parameters) from error
 
 

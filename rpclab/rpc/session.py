@@ -139,7 +139,9 @@ class Session:
         try:
             self._connection.ioloop.start()
         except Exception as error:  # noqa: BLE001  whatever it was, nobody may be left waiting
-            self._end = ConnectionLost(f"The connection broke: {error!r}")
+            self._end = explained(error, self._parameters)
+            if self._opened.done():
+                self._end = ConnectionLost(f"The connection broke: {error!r}")
         finally:
             self._finish(self._end)
             self._connection.ioloop.close()
