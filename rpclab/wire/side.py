@@ -32,6 +32,7 @@ class Side(asyncio.Protocol):
         self._closed = closed
         self._transport: asyncio.Transport | None = None
         self._frozen = False
+        self._unread: list[bytes] = []
         self._peer_is_full = False
         self._delay = 0.0
         self._delayed: deque[tuple[float, bytes]] = deque()
@@ -46,7 +47,10 @@ class Side(asyncio.Protocol):
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._delay or self._delayed:
+        if self._frozen:
+            # Up to Python 3.11, asyncio may read once more after it was told to pause.
+            self._unread.append(data)
+        elif self._delay or self._delayed:
             loop = asyncio.get_running_loop()
             self._delayed.append((loop.time() + self._delay, data))
             if len(self._delayed) == 1:
@@ -74,6 +78,10 @@ class Side(asyncio.Protocol):
         self._frozen = self._frozen if frozen is None else frozen
         if self._transport is None or self._transport.is_closing():
             return
+        if not self._frozen:
+            unread, self._unread = self._unread, []
+            for data in unread:
+                self.data_received(data)
         if self._frozen or self._peer_is_full:
             self._transport.pause_reading()
         else:

@@ -50,6 +50,7 @@ class Tap:
         self.registry = Registry()
         self._subscribers: list[Callable[[Event], None]] = [self.registry.take]
         self._clients: set[Side] = set()
+        self._sides: set[Side] = set()
         self._tasks: set[asyncio.Task] = set()
         self._links = 0
         self._ready = threading.Event()
@@ -149,16 +150,22 @@ class Tap:
             self._ready.set()
             self._loop.run_forever()
             server.close()
-            for client in list(self._clients):
-                client.reset()
-                client.peer.reset()
-            # A reset is carried out in the loop's next round.
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._break_everything_off())
         except OSError as error:
             self._failure = error
             self._ready.set()
         finally:
             self._loop.close()
+
+    async def _break_everything_off(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for side in list(self._sides):
+            side.reset()
+        # A reset is carried out in one of the loop's next rounds.
+        while self._sides:
+            await asyncio.sleep(0)
 
     def _accept(self) -> Side:
         self._links += 1
@@ -171,11 +178,13 @@ class Tap:
     def _client_opened(self, client: Side) -> None:
         client.hold(frozen=True)  # until there is somebody to pass its bytes on to
         self._clients.add(client)
+        self._sides.add(client)
         reaching = self._loop.create_task(self._reach_broker(client))
         self._tasks.add(reaching)
         reaching.add_done_callback(self._tasks.discard)
 
     def _broker_opened(self, broker: Side) -> None:
+        self._sides.add(broker)
         broker.peer.hold(frozen=False)
 
     def _side_closed(self, side: Side) -> None:
@@ -183,6 +192,7 @@ class Tap:
         if not link.closed:
             link.closed = True
             side.reader.close()
+        self._sides.discard(side)
         self._clients.discard(side)
         self._clients.discard(side.peer)
 
