@@ -27,7 +27,7 @@ lab: $(READY)
 	@$(RUN) -m rpclab lab $(LAB_ARGS)
 
 test: $(READY)
-	@$(RUN) -m rpclab up --install > /dev/null 2>&1 || $(RUN) -m rpclab up --install
+	@$(RUN) -m rpclab up --install | sed '/Password/d'
 	@$(RUN) -m pytest $(TEST_ARGS) && status=0 || status=$$?; $(RUN) -m rpclab down > /dev/null; exit $$status
 
 test: export RPCLAB_HOME := $(TEST_HOME)

@@ -20,6 +20,7 @@ SERVICE = "broker"
 
 
 def broker() -> Broker:
+    """Return the address at which docker-compose.yml publishes the broker, running or not."""
     password = quote(os.environ.get("RPCLAB_PASSWORD", PASSWORD), safe="")
     return Broker(f"amqp://{USER}:{password}@127.0.0.1:{PORT}", f"http://127.0.0.1:{MANAGEMENT_PORT}", "Docker Compose")
 
@@ -60,6 +61,7 @@ def exec_command(*command: str) -> list[str]:
 
 
 def compose_file() -> Path:
+    """Return where docker-compose.yml is in a clone of the repository; an installed package has none."""
     return Path(__file__).resolve().parents[2] / "docker-compose.yml"
 
 

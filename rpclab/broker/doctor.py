@@ -44,6 +44,7 @@ def examine() -> list[Finding]:
 
 
 def python() -> Finding:
+    """Check the interpreter's version."""
     found = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= OLDEST_PYTHON
     needed = ".".join(map(str, OLDEST_PYTHON))
@@ -51,6 +52,7 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
+    """Check that what the course imports is installed, in a version that was tried."""
     missing = []
     for text in [*(requires("rpclab") or ()), *NOTEBOOK_PACKAGES]:
         needed = Requirement(text)
@@ -66,6 +68,7 @@ def packages() -> Finding:
 
 
 def rabbitmq() -> Finding:
+    """Check that there is a RabbitMQ to start, or one that runs."""
     scripts = node.script_folder()
     if scripts:
         return Finding("RabbitMQ", True, f"installed in {scripts}")
@@ -86,6 +89,7 @@ def loopback() -> Finding:
 
 
 def state() -> Finding:
+    """Check that nobody else may read the lab's folder, with the broker's password in it."""
     folder = state_folder()
     mode = folder.stat().st_mode & 0o077
     if mode and sys.platform != "win32":

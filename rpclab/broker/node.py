@@ -85,6 +85,7 @@ def script_folder() -> Path | None:
 
 
 def node_folder(name: str = SHARED) -> Path:
+    """Return the folder that holds all there is of a private node, existing or not."""
     return state_folder() / name
 
 
