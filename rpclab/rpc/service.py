@@ -9,7 +9,6 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +22,18 @@ from rpclab.broker.connect import connect
 from rpclab.environment import connection_parameters
 from rpclab.errors import BrokerUnavailable, InvalidOption
 from rpclab.rpc.deliveries import Deliveries
+from rpclab.rpc.handlers import Handlers
 from rpclab.rpc.memory import ReplyMemory
 from rpclab.rpc.queues import DIRECT_REPLY_TO
 from rpclab.rpc.server import BaseServer, whoami
 
 ERROR = "error"
 HEARTBEAT = 10
+# Handing a request to a thread and being woken by it costs as much as a small answer. So the connection's thread waits
+# for the handler before it goes back to its loop: for long when nothing else can come, since the prefetch is used up,
+# and briefly when this is the only request at hand. Both are far below any heartbeat.
+PATIENCE_SECONDS = 0.1
+BRIEF_SECONDS = 0.0005
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1, 2, 2, 5, 5, 10, 10, 10)
 
 # A server publishes wherever a request tells it to. So that nobody can have it write into any queue they like, it
@@ -117,7 +122,7 @@ class RpcServer(BaseServer):
         self._parameters = copy.copy(parameters) if parameters else connection_parameters()
         self._parameters.heartbeat = heartbeat
         self._memory = ReplyMemory(queue_name, remember, self._parameters) if remember else None
-        self._threads = ThreadPoolExecutor(prefetch, thread_name_prefix="handler")
+        self._handlers = Handlers(prefetch, self._wake)
         self._held: set[tuple[BlockingChannel, int]] = set()
         self._stopping = threading.Event()
         self._headers = {"worker": multiprocessing.current_process().name, "pid": os.getpid()}
@@ -137,21 +142,18 @@ class RpcServer(BaseServer):
         BrokerUnavailable
             If a lost connection cannot be opened again for the better part of a minute.
         """
-        while True:
+        while not self._stopping.is_set():
             try:
                 if not self.channel.is_open:
                     self._open_channel()
-                self.channel.basic_consume(queue=self.queue_name, on_message_callback=self.on_request)
-                print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
-                self.channel.start_consuming()
-                break
+                self._consume()
             except ChannelClosedByBroker as refusal:
                 print(f" [!] {refusals.explained(refusal)} Going on with a new channel.", flush=True)
             except AMQPConnectionError as error:
-                if self._stopping.is_set():
-                    break
-                print(f" [!] connection lost ({type(error).__name__}): connecting again", flush=True)
-                self._reconnect()
+                if not self._stopping.is_set():
+                    print(f" [!] connection lost ({type(error).__name__}): connecting again", flush=True)
+                    self._reconnect()
+        self._handlers.close()
         with suppress(AMQPError):
             self.connection.close()
 
@@ -160,7 +162,7 @@ class RpcServer(BaseServer):
         self._stopping.set()
         # Without a connection there is nothing to finish, and `start` sees the event by itself.
         with suppress(ConnectionWrongStateError):
-            self.connection.add_callback_threadsafe(self._stop_when_idle)
+            self.connection.add_callback_threadsafe(self._cancel)
 
     def on_request(self, ch, method, props, body) -> None:
         """Have the request worked on by a thread, which leaves this one free for heartbeats."""
@@ -169,7 +171,7 @@ class RpcServer(BaseServer):
             ch.basic_ack(method.delivery_tag)
         elif not self._deliveries.spent(ch, method, props, body, self._answer_error):
             self._held.add((ch, method.delivery_tag))
-            self._threads.submit(self._work, ch, method, props, body)
+            self._handlers.submit(partial(self._work, ch, method, props, body))
 
     def _connect(self) -> None:
         self.connection = connect(self._parameters)
@@ -199,15 +201,38 @@ class RpcServer(BaseServer):
             return
         raise BrokerUnavailable(f"The broker stayed away; the server on queue {self.queue_name!r} gives up.")
 
+    def _consume(self) -> None:
+        """Take requests until `stop` cancels the consumer or the queue is deleted, then finish what was taken."""
+        # Such a call is made when the connection is waited for: once the consumer is there.
+        self.connection.call_later(0, self._say_that_it_consumes)
+        for method, props, body in self.channel.consume(self.queue_name):
+            self.on_request(self.channel, method, props, body)
+            if not self.channel.get_waiting_message_count():
+                self._finish_what_is_done(self._patience())
+        while self._held:
+            self._finish_what_is_done(PATIENCE_SECONDS)
+            self.connection.process_data_events()
+        if not self._stopping.is_set():
+            print(f" [!] queue '{self.queue_name}' was deleted: declaring it again", flush=True)
+            self._deliveries.declare(self.channel)
+
+    def _cancel(self) -> None:
+        if self.channel.is_open:
+            self.channel.cancel()
+
+    def _say_that_it_consumes(self) -> None:
+        print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
+
     # In a handler's thread.
 
-    def _work(self, ch, method, props, body: bytes) -> None:
-        reply = self._answer(props, body, method.redelivered)
-        try:
-            # Only the thread that owns the connection may use it.
-            ch.connection.add_callback_threadsafe(partial(self._finish, ch, method, props, body, reply))
-        except ConnectionWrongStateError:
-            print(f" [!] connection lost: request {props.correlation_id} will be delivered again", flush=True)
+    def _work(self, ch, method, props, body: bytes) -> tuple:
+        return ch, method, props, body, self._answer(props, body, method.redelivered)
+
+    def _wake(self) -> None:
+        # Only the thread that owns the connection may use it. Without a connection there is nobody to wake: `start`
+        # opens a new one, and the request comes again.
+        with suppress(ConnectionWrongStateError):
+            self.connection.add_callback_threadsafe(self._finish_what_is_done)
 
     def _answer(self, props, body: bytes, redelivered: bool) -> Reply:
         try:
@@ -225,15 +250,23 @@ class RpcServer(BaseServer):
 
     # In the connection's thread again.
 
+    def _patience(self) -> float:
+        """Return how many seconds to wait for a handler instead of going back to the connection and being woken."""
+        if len(self._held) >= self._prefetch:
+            return PATIENCE_SECONDS
+        return BRIEF_SECONDS if self._held else 0
+
+    def _finish_what_is_done(self, patience: float = 0) -> None:
+        for done in self._handlers.collect(patience):
+            self._finish(*done)
+
     def _finish(self, ch, method, props, body: bytes, reply: Reply) -> None:
         self._held.discard((ch, method.delivery_tag))
-        if ch.is_open:
-            retried = reply.type == ERROR and self._deliveries.retried(ch, method, props, body)
-            if not retried:
-                self._publish(ch, props, reply)
-                ch.basic_ack(delivery_tag=method.delivery_tag)
-        if self._stopping.is_set():
-            self._stop_when_idle()
+        if not ch.is_open:
+            print(f" [!] the channel of request {props.correlation_id} is gone: it will come again", flush=True)
+        elif reply.type != ERROR or not self._deliveries.retried(ch, method, props, body):
+            self._publish(ch, props, reply)
+            ch.basic_ack(delivery_tag=method.delivery_tag)
 
     def _answer_error(self, ch: BlockingChannel, props: pika.BasicProperties, error: Exception) -> None:
         self._publish(ch, props, Reply.of_error(error))
@@ -253,10 +286,6 @@ class RpcServer(BaseServer):
         # queue, and the broker would say so there even of an answer that arrives.
         mandatory = not props.reply_to.startswith(f"{DIRECT_REPLY_TO}.")
         ch.basic_publish("", props.reply_to, reply.body, properties, mandatory=mandatory)
-
-    def _stop_when_idle(self) -> None:
-        if not self._held:
-            self.channel.stop_consuming()
 
 
 def _nobody_waits(ch, method, props, body: bytes) -> None:

@@ -43,6 +43,13 @@ class Echo(RpcServer):
         return body
 
 
+class Many(Echo):
+    """Takes many requests at a time."""
+
+    def __init__(self):
+        RpcServer.__init__(self, "echo", prefetch=50)
+
+
 class Stuck(Echo):
     """Takes a request and never finishes it."""
 
@@ -99,6 +106,17 @@ def test_a_process_that_is_told_to_stop_answers_first_what_it_has_taken(lab, tmp
         waiting.stop()
         assert (waiting[0].state, waiting[0].exitcode) == ("stopped", 0)
         lab.wait_for("echo", ready=0, unacked=0, consumers=0)
+
+
+def test_a_process_that_is_told_to_stop_under_load_hands_back_what_it_has_not_begun(lab):
+    with Workers(Many, count=2) as many, RpcClient("echo") as client:
+        futures = [client.submit(str(number), timeout=60) for number in range(2000)]
+        futures[100].result(30)
+        many[0].terminate()
+        assert [future.result(30) for future in futures] == [str(number) for number in range(2000)]
+        many[0].join(10)
+        assert (many[0].state, many[0].exitcode) == ("stopped", 0)
+        assert client.stats.duplicate == 0
 
 
 def test_a_process_that_does_not_stop_in_time_is_killed_and_its_message_kept(lab, monkeypatch):

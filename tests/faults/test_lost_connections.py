@@ -100,3 +100,13 @@ def test_silence_is_noticed_and_long_work_is_not_mistaken_for_it(lab, gate):
         assert frozen_client.call("hello") == "HELLO"
         until(held.done)
         assert pending(frozen_client) == 0
+
+
+# 14, seen from the server
+
+def test_a_server_whose_queue_is_deleted_declares_it_again_and_serves(lab):
+    with Workers(Shouter, count=1) as workers, RpcClient(QUEUE) as client:
+        lab.delete(QUEUE)
+        workers.wait_for_lines("was deleted: declaring it again")
+        lab.wait_for(QUEUE, consumers=1)
+        assert client.call("hello") == "HELLO"
