@@ -21,6 +21,10 @@ _HOME = {
     "rpclab.rpc.workers": ["Workers"],
     "rpclab.widgets.request_panel": ["RequestPanel"],
     "rpclab.widgets.callback_feed": ["CallbackFeed"],
+    "rpclab.widgets.worker_board": ["WorkerBoard"],
+    "rpclab.widgets.queue_monitor": ["QueueMonitor"],
+    "rpclab.widgets.message_flow": ["MessageFlow"],
+    "rpclab.widgets.control_room": ["ControlRoom"],
     "rpclab.errors": [
         "AccessRefused", "Blocked", "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed",
         "ConnectionLost", "InvalidName", "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pika
 from filelock import FileLock, Timeout
@@ -28,7 +29,10 @@ from rpclab.errors import (
     VhostNotOurs,
 )
 from rpclab.table import Table
+from rpclab.wire.diagram import Picture
+from rpclab.wire.story import Story
 from rpclab.wire.tap import Tap
+from rpclab.wire.topology import topology
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 VHOST_TAG = "rpclab"
@@ -82,6 +86,7 @@ class Lab:
         self._own_node = f"{node.SHARED}-{name}" if own_node and node.script_folder() else None
         self.broker: Broker = node.start(self._own_node).broker if self._own_node else find()
         self._connections: list[pika.BlockingConnection] = []
+        self._story: Story | None = None
         self.vhost, self._lock = _reserve(name)
         self._api = Management(self.broker)
         try:
@@ -211,6 +216,42 @@ class Lab:
         if any(row["arguments"] for row in rows):
             columns.append("arguments")
         return Table(columns, rows, empty="(no bindings)")
+
+    @property
+    def story(self) -> Story:
+        """The lab's messages as they come: all widgets draw from it. It goes back as far as the tap remembers."""
+        if self._story is None:
+            self._story = Story(self.tap.registry.shown)
+            self.tap.replay(self._story.take)
+        return self._story
+
+    @contextmanager
+    def record(self) -> Iterator[Story]:
+        """Tell what happens in a ``with`` block: ``with lab.record() as story: client.call(5)``.
+
+        It ends when all that was sent in the block has been delivered, acknowledged and answered, or half a second
+        after the last thing that happened.
+        """
+        recorded = Story(self.tap.registry.shown)
+        self.tap.catch_up()
+        with self.tap.subscription(recorded.take):
+            yield recorded
+            self.tap.catch_up()
+            recorded.settle()
+        recorded.end = time.monotonic()
+
+    def last(self, count: int = 1) -> Story:
+        """Return the story of the last so many messages, together with what they answer and what answers them."""
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InvalidOption(f"lab.last({count!r}): it is a number of messages, 1 or more.")
+        self.tap.catch_up()
+        return self.story.settle(count).last(count)
+
+    def topology(self) -> Picture:
+        """Return a graph of what there is now: exchanges, bindings, queues, and who consumes from them."""
+        queues = self.queues()
+        consumers = {queue["name"]: self.tap.registry.consuming(queue["queue"]) for queue in queues}
+        return topology(queues, self.bindings(), self.exchanges(), consumers)
 
     def purge(self, queue: str) -> int:
         """Delete the messages that are ready in a queue and return how many they were; unacked ones stay.

@@ -75,6 +75,11 @@ class Table(Sequence):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text cut to a length, with an ellipsis where something was cut off."""
+    return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
 def _text(value: object) -> str:
     """Return one cell's text: on one line, with control characters made visible."""
     if value is None:

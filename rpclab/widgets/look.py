@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from rpclab.table import shortened
+
 STYLE = """<style>
 .rpclab-card { border: 1px solid var(--jp-border-color1, #bdbdbd); border-radius: 6px; padding: 10px 14px 12px;
   background: var(--jp-layout-color1, #fff); max-width: 860px; }
@@ -67,5 +69,4 @@ def short_id(identifier: str | None) -> str:
 
 def text(value: object, most: int = 120) -> str:
     """Return any value as text that a browser shows and does not interpret, cut to a length."""
-    shown = str(value)
-    return escape(shown if len(shown) <= most else shown[: most - 1] + "\u2026")
+    return escape(shortened(str(value), most))

@@ -71,6 +71,10 @@ class Event:
         Its first 4,096 bytes.
     size : int
         The length of the whole body in bytes.
+    queue : str or None
+        The queue that a delivery came from; None for other methods, and for a consumer that was not seen to begin.
+    auto_ack : bool
+        Whether a delivery counts as acknowledged with its being sent.
     """
 
     time: float
@@ -81,6 +85,8 @@ class Event:
     properties: spec.BasicProperties | None = None
     body: bytes = b""
     size: int = 0
+    queue: str | None = None
+    auto_ack: bool = False
 
     @property
     def name(self) -> str:

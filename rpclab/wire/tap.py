@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, LabError
@@ -21,6 +22,8 @@ from rpclab.wire.side import Side
 
 EVENTS_KEPT = 20_000
 START_SECONDS = 5
+
+T = TypeVar("T")
 
 
 class Tap:
@@ -48,7 +51,7 @@ class Tap:
         self.port = 0
         self._broker = broker
         self.registry = Registry()
-        self._subscribers: list[Callable[[Event], None]] = [self.registry.take]
+        self._subscribers: list[Callable[[Event], None]] = []
         self._clients: set[Side] = set()
         self._sides: set[Side] = set()
         self._tasks: set[asyncio.Task] = set()
@@ -70,12 +73,23 @@ class Tap:
             Call it to end the subscription.
         """
         self._subscribers.append(callback)
+        return lambda: self.unsubscribe(callback)
 
-        def unsubscribe() -> None:
-            if callback in self._subscribers:
-                self._subscribers.remove(callback)
+    def unsubscribe(self, callback: Callable[[Event], None]) -> None:
+        """End a subscription; a second time does nothing."""
+        if callback in self._subscribers:
+            self._subscribers.remove(callback)
 
-        return unsubscribe
+    def replay(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call a function with the events that are remembered, and then with each from now on; see `subscribe`."""
+
+        def start() -> None:
+            for event in self.events:
+                callback(event)
+            self._subscribers.append(callback)
+
+        self._in_thread(start)
+        return lambda: self.unsubscribe(callback)
 
     @contextmanager
     def subscription(self, callback: Callable[[Event], None]):
@@ -85,6 +99,12 @@ class Tap:
             yield
         finally:
             unsubscribe()
+
+    def catch_up(self) -> None:
+        """Return when all that had been sent before the call has been read."""
+        # What has arrived when a round of the loop begins is read in that round; the first one may have begun before.
+        for _ in range(2):
+            self._in_thread(lambda: None)
 
     def links(self) -> list[Link]:
         """Return the connections that are open now."""
@@ -208,23 +228,35 @@ class Tap:
 
     def _on_both_sides(self, name: str | None, action: Callable[[Side], None]) -> int:
         """Do something to both sockets of each connection of a name, in the tap's thread."""
-        done: Future[int] = Future()
 
-        def act() -> None:
+        def act() -> int:
             chosen = [client for client in self._clients if name in (None, client.reader.link.name)]
             for client in chosen:
                 action(client)
                 action(client.peer)
-            done.set_result(len(chosen))
+            return len(chosen)
 
-        self._loop.call_soon_threadsafe(act)
-        count = done.result(START_SECONDS)
+        count = self._in_thread(act)
         if name is not None and not count:
             names = ", ".join(sorted(link.name for link in self.links())) or "none"
             raise LabError(f"No open connection is called {name!r}. Open ones: {names}.")
         return count
 
+    def _in_thread(self, action: Callable[[], T]) -> T:
+        """Have something done in the tap's thread and return what it returns."""
+        done: Future[T] = Future()
+
+        def act() -> None:
+            try:
+                done.set_result(action())
+            except BaseException as error:  # noqa: BLE001  it is raised where it was asked for
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(act)
+        return done.result(START_SECONDS)
+
     def _publish(self, event: Event) -> None:
+        event = self.registry.take(event)
         self.events.append(event)
         for subscriber in tuple(self._subscribers):
             subscriber(event)

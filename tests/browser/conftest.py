@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+SCRATCH = Path(__file__).parent / "scratch"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The last five keep Chromium from looking for its maker's servers.
 FLAGS = [
@@ -65,11 +68,25 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
+def open_cells(open_notebook, request) -> Iterator:
+    """Return a function that opens a notebook of these cells, and runs them; the notebook is removed at the end."""
+    SCRATCH.mkdir(exist_ok=True)
+    path = SCRATCH / f"{re.sub(r'[^a-z0-9_]+', '_', request.node.name.lower())[:80]}.ipynb"
+
+    def opened(*sources: str) -> Page:
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), path)
+        return open_notebook(path.name, folder="tests/browser/scratch")
+
+    yield opened
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture
 def open_notebook(page: Page, jupyterlab: str):
     """Return a function that opens a notebook and runs all its cells."""
 
-    def opened(name: str) -> Page:
-        page.goto(f"{jupyterlab}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
+    def opened(name: str, *, folder: str = "notebooks") -> Page:
+        page.goto(f"{jupyterlab}/lab/tree/{folder}/{name}?token={TOKEN}&reset")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         # Before that, running a cell asks which kernel to use.
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)

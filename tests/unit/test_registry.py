@@ -26,8 +26,14 @@ class Conversation:
     def ends(self) -> None:
         self._registry.take(Event(0.0, self._link, 0, True, None))
 
-    def delivery(self, tag: str, channel: int = 1) -> Event:
-        return Event(0.0, self._link, channel, False, spec.Basic.Deliver(consumer_tag=tag))
+    def source_of(self, tag: str, channel: int = 1) -> str | None:
+        """Return the queue that a delivery to this consumer comes from."""
+        return self._registry.take(Event(0.0, self._link, channel, False, spec.Basic.Deliver(consumer_tag=tag))).queue
+
+    def gets(self, queue: str, *, auto_ack: bool, empty: bool = False) -> Event:
+        self.says(spec.Basic.Get(queue=queue, no_ack=auto_ack))
+        answer = spec.Basic.GetEmpty() if empty else spec.Basic.GetOk()
+        return self._registry.take(Event(0.0, self._link, 1, False, answer))
 
 
 @pytest.fixture
@@ -87,10 +93,10 @@ def test_a_consumer_counts_only_once_it_is_confirmed(registry, server):
 def test_a_delivery_is_traced_to_its_queue(registry, client, server):
     server.consumes("addition", "same tag")
     client.consumes("answers", "same tag")
-    assert registry.queue_of(server.delivery("same tag")) == "addition"
-    assert registry.queue_of(client.delivery("same tag")) == "answers"
-    assert registry.queue_of(server.delivery("other tag")) is None
-    assert registry.queue_of(server.delivery("same tag", channel=2)) is None
+    assert server.source_of("same tag") == "addition"
+    assert client.source_of("same tag") == "answers"
+    assert server.source_of("other tag") is None
+    assert server.source_of("same tag", channel=2) is None
 
 
 @pytest.mark.parametrize("speaker", ["says", "hears"])
@@ -99,7 +105,7 @@ def test_a_cancelled_consumer_is_forgotten_whoever_cancels(registry, server, spe
     server.consumes("addition", "b")
     getattr(server, speaker)(spec.Basic.Cancel(consumer_tag="a"))
     assert registry.consumers("addition") == 1
-    assert registry.queue_of(server.delivery("a")) is None
+    assert server.source_of("a") is None
 
 
 @pytest.mark.parametrize("speaker", ["says", "hears"])
@@ -109,7 +115,7 @@ def test_a_closed_channel_takes_its_consumers_and_no_others(registry, client, se
     client.consumes("addition", "c", channel=1)
     getattr(server, speaker)(spec.Channel.Close(404, "NOT_FOUND", 0, 0), channel=1)
     assert registry.consumers("addition") == 2
-    assert registry.queue_of(server.delivery("a", channel=1)) is None
+    assert server.source_of("a", channel=1) is None
 
 
 def test_a_refused_declaration_does_not_shift_those_after_it(registry, client):
@@ -136,3 +142,17 @@ def test_a_connection_whose_number_starts_alike_is_left_alone(registry):
     eleventh.consumes("addition", "a")
     first.ends()
     assert registry.consumers("addition") == 1
+
+
+def test_what_is_fetched_comes_from_the_queue_that_was_asked(client):
+    assert client.gets("empty", auto_ack=False, empty=True).queue == "empty"
+    fetched = client.gets("addition", auto_ack=True)
+    assert (fetched.queue, fetched.auto_ack) == ("addition", True)
+
+
+def test_the_connections_that_consume_from_a_queue_are_named(registry, client, server):
+    for connection, name in ((server, "AdditionServer-0"), (client, "AddClient")):
+        connection.says(spec.Connection.StartOk(client_properties={"connection_name": name}), 0)
+        connection.consumes("addition", "a")
+    assert registry.consuming("addition") == ["AddClient", "AdditionServer-0"]
+    assert registry.consuming("other") == []

@@ -1,0 +1,200 @@
+"""What is known of one message: who published it, who got it, what became of it, and how it was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pika import BasicProperties
+
+from rpclab.table import shortened
+
+REQUEST, REPLY, MESSAGE = "request", "reply", "message"
+
+# What became of a delivery. "lost" is one that was unacked when its channel or connection ended.
+HELD, ACKED, AUTO_ACKED, REJECTED, REQUEUED, LOST = "held", "acked", "auto-acked", "rejected", "requeued", "lost"
+BACK_IN_THE_QUEUE = (REQUEUED, LOST)
+
+
+@dataclass(eq=False)
+class Step:
+    """One thing that happened to a message.
+
+    Attributes
+    ----------
+    time : float
+        When it passed the tap, in seconds of ``time.monotonic()``.
+    what : str
+        ``published``, ``delivered``, ``acked``, ``rejected``, ``requeued``, ``lost`` or ``returned``.
+    message : Message
+        To which.
+    who : str
+        The connection that did it, or that it was delivered to.
+    queue : str
+        The queue that it concerns, as it is shown.
+    redelivered : bool
+        Of a delivery: whether it is not the first.
+    link : int
+        The connection's number.
+    """
+
+    time: float
+    what: str
+    message: Message
+    who: str
+    queue: str
+    redelivered: bool = False
+    link: int = 0
+
+
+@dataclass(eq=False)
+class Delivery:
+    """One time that a message was handed to a consumer.
+
+    Attributes
+    ----------
+    queue : str
+        The queue it came from, as it is shown.
+    to : str
+        The connection that got it, usually a process's name.
+    time, settled : float, float or None
+        When it was sent, and when its outcome was known, in seconds of ``time.monotonic()``.
+    redelivered : bool
+        Whether the broker said that it had been delivered before.
+    outcome : str
+        ``held``, ``acked``, ``auto-acked``, ``rejected``, ``requeued`` or ``lost``.
+    """
+
+    queue: str
+    to: str
+    time: float
+    redelivered: bool
+    outcome: str = HELD
+    settled: float | None = None
+
+
+@dataclass(eq=False)
+class Message:
+    """One message that was published, or delivered without anybody having seen it published.
+
+    Attributes
+    ----------
+    number : int
+        1 for the story's first.
+    name : str
+        ``request 1``, ``reply to request 1``, ``message 1``: the same in each run.
+    kind : str
+        ``request`` (it asks for a reply), ``reply`` (it is one) or ``message``.
+    publisher : str or None
+        The connection that published it; None if that was not seen.
+    exchange, routing_key : str
+        Where it was published to, the routing key as it is shown.
+    properties : pika.BasicProperties
+        As they were published.
+    body : bytes
+        Its first 4,096 bytes.
+    size : int
+        The length of the whole body in bytes.
+    time : float
+        When it was published, in seconds of ``time.monotonic()``.
+    deliveries : list of Delivery
+        In order.
+    returned : str
+        Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
+    dead_lettered : str
+        Why it was moved to another queue, for example ``rejected``; empty if it was not, or nobody took it from there.
+    confirmed : bool
+        Whether the broker told the publisher that it has it.
+    request : Message or None
+        Of a reply: what it answers.
+    replies : list of Message
+        Of a request: what answered it, in order.
+    repeats : Message or None
+        Of a request: an earlier one with the same correlation id.
+    steps : list of Step
+        Everything that happened to it, in order.
+    """
+
+    number: int
+    name: str
+    kind: str
+    publisher: str | None
+    exchange: str
+    routing_key: str
+    properties: BasicProperties
+    body: bytes
+    size: int
+    time: float
+    deliveries: list[Delivery] = field(default_factory=list)
+    returned: str = ""
+    dead_lettered: str = ""
+    confirmed: bool = False
+    request: Message | None = None
+    replies: list[Message] = field(default_factory=list)
+    repeats: Message | None = None
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def queue(self) -> str:
+        """The queues that it was seen in, or the one that its routing key names."""
+        seen = list(dict.fromkeys(delivery.queue for delivery in self.deliveries))
+        return ", ".join(seen) if seen else "" if self.exchange else self.routing_key
+
+    @property
+    def deadline(self) -> float | None:
+        """When it expires, in seconds of ``time.monotonic()``; None if it does not."""
+        expiration = self.properties.expiration
+        return self.time + int(expiration) / 1000 if expiration and expiration.isdigit() else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be expected of it: each of its deliveries has come to its end."""
+        if self.returned:
+            return True
+        last = {delivery.queue: delivery.outcome for delivery in self.deliveries}
+        return bool(last) and all(outcome not in (HELD, *BACK_IN_THE_QUEUE) for outcome in last.values())
+
+    def state(self, now: float) -> str:
+        """Return what became of it, at a time of ``time.monotonic()``.
+
+        Returns
+        -------
+        str
+            ``returned``, ``dead-lettered``, ``waiting``, ``expired``, ``held``, ``waiting again``, ``acked``,
+            ``auto-acked`` or ``rejected``.
+        """
+        if self.returned:
+            return "returned"
+        late = self.deadline is not None and now > self.deadline
+        last = [delivery.outcome for delivery in {d.queue: d for d in self.deliveries}.values()]
+        if HELD in last:
+            return HELD
+        if not last or any(outcome in BACK_IN_THE_QUEUE for outcome in last):
+            return "expired" if late else "waiting again" if last else "waiting"
+        return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in last else last[-1]
+
+    def answer(self, now: float) -> str:
+        """Return how a request was answered so far; empty for what is no request.
+
+        Returns
+        -------
+        str
+            ``pending``, ``timed out``, ``answered``, ``answered with an error``, ``answered late`` or ``answered
+            N times``.
+        """
+        if self.kind != REQUEST:
+            return ""
+        if not self.replies:
+            return "timed out" if self.deadline is not None and now > self.deadline else "pending"
+        first = self.replies[0]
+        if len(self.replies) > 1:
+            return "answered twice" if len(self.replies) == 2 else f"answered {len(self.replies)} times"
+        if self.deadline is not None and first.time > self.deadline:
+            return "answered late"
+        return "answered with an error" if first.properties.type == "error" else "answered"
+
+    def text(self, most: int = 40) -> str:
+        """Return the body as text, cut to a length."""
+        return shortened(self.body.decode(errors="backslashreplace"), most)
+
+    def __repr__(self) -> str:
+        return f"{self.name} {self.text()!r}"

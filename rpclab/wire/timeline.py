@@ -1,0 +1,94 @@
+"""Messages as a chart with a lane for each queue and process, in the language of Vega-Lite, which JupyterLab draws.
+
+The grammar: https://vega.github.io/vega-lite/docs/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rpclab.wire.diagram import Picture, ends, place, printable
+from rpclab.wire.messages import REQUEST, Message
+
+VEGALITE = "application/vnd.vegalite.v5+json"
+MOST_BARS = 200
+COLOURS = {"waiting": "#f2c14e", "being worked on": "#5b9bd5", "being taken": "#7fb685"}
+
+
+def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001, most: int = MOST_BARS) -> Picture:
+    """Return a chart with a lane for each queue and each process; see `Story.timeline`."""
+    first, last = ends(messages, most)
+    chosen = [*first, *last]
+    begin = min((message.time for message in chosen), default=now)
+
+    def rounded(moment: float) -> float:
+        return round(round((moment - begin) / round_to) * round_to, 6)
+
+    bars = [
+        {"lane": lane, "phase": phase, "message": message.name, "start": rounded(start), "stop": rounded(stop)}
+        for message in chosen for lane, phase, start, stop in _phases(message, now)
+    ]
+    bars.sort(key=lambda bar: (bar["start"], bar["lane"], bar["message"]))
+    lanes = list(dict.fromkeys(bar["lane"] for bar in bars))
+    left_out = f", {len(messages) - len(chosen):,} messages left out" if len(chosen) < len(messages) else ""
+    return Picture(VEGALITE, _chart(bars, lanes, left_out), _timeline_text(bars, lanes) + left_out)
+
+
+def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]:
+    """Return lane, phase, begin and end of what a message went through."""
+    phases, since = [], message.time
+    for delivery in message.deliveries:
+        phases.append((place(delivery.queue), "waiting", since, delivery.time))
+        until = delivery.settled if delivery.settled is not None else now
+        if until > delivery.time:
+            phase = "being worked on" if message.kind == REQUEST else "being taken"
+            phases.append((delivery.to, phase, delivery.time, until))
+        since = until
+    if message.state(now) in ("waiting", "waiting again", "expired") and not message.exchange:
+        gone = message.deadline if message.deadline is not None and message.deadline < now else now
+        phases.append((place(message.queue), "waiting", since, gone))
+    return phases
+
+
+def _chart(bars: list[dict], lanes: list[str], left_out: str) -> dict:
+    y = {"field": "lane", "type": "nominal", "sort": lanes, "title": None, "axis": {"labelLimit": 260}}
+    x = {"field": "start", "type": "quantitative", "title": f"seconds since the first message{left_out}"}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "description": "A lane for each queue and process; bars are messages that wait or are worked on.",
+        "width": 560,
+        "height": {"step": 30},
+        "data": {"values": bars},
+        "layer": [
+            {
+                "mark": {"type": "bar", "cornerRadius": 3, "minBandSize": 3, "stroke": "#333", "strokeWidth": 0.5},
+                "encoding": {
+                    "y": y, "x": x, "x2": {"field": "stop"},
+                    "color": {
+                        "field": "phase", "type": "nominal", "title": None,
+                        "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
+                        "legend": {"orient": "top"},
+                    },
+                    "tooltip": [{"field": name} for name in ("message", "phase", "start", "stop")],
+                },
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 3, "fontSize": 11, "color": "#111", "clip": True},
+                "encoding": {"y": y, "x": x, "text": {"field": "message"}},
+                "transform": [{"filter": "datum.phase != 'waiting'"}],
+            },
+        ],
+    }
+
+
+def _timeline_text(bars: list[dict], lanes: list[str]) -> str:
+    if not bars:
+        return "(no messages)"
+    width = max(len(lane) for lane in lanes)
+    rows = []
+    for lane in lanes:
+        told = [
+            f"{bar['message']} {bar['phase']} {bar['start']:g}-{bar['stop']:g}" for bar in bars if bar["lane"] == lane
+        ]
+        rows.append(f"{lane:<{width}}  " + "; ".join(told))
+    return printable("\n".join(rows))
