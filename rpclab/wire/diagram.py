@@ -5,6 +5,7 @@ The grammar: https://mermaid.js.org/syntax/sequenceDiagram.html.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def _lines(messages: Iterable[Message], now: float) -> list[_Line]:
 
 def _in_order(steps: list[Step]) -> list[Step]:
     """Sort steps by time, and by chance as little as can be: see `TOGETHER_SECONDS`."""
-    steps.sort(key=lambda step: step.time)
+    steps.sort(key=lambda step: step.order)
     anchored: list[tuple[float, int, Step]] = []
     latest: dict[int, tuple[float, str]] = {}
     for position, step in enumerate(steps):
@@ -137,13 +138,13 @@ def _in_order(steps: list[Step]) -> list[Step]:
 
 def _deliveries_together() -> Callable[[Step], int]:
     """Return a key function that tells runs of deliveries apart, in which each is close to the one before it."""
-    run, last = 0, 0.0
+    run, last = 0, -math.inf
 
     def key(step: Step) -> int:
         nonlocal run, last
         if step.what != "delivered" or step.time - last > TOGETHER_SECONDS:
             run += 1
-        last = step.time if step.what == "delivered" else 0.0
+        last = step.time if step.what == "delivered" else -math.inf
         return run
 
     return key
@@ -156,10 +157,11 @@ def _arrows(step: Step) -> list[_Line]:
         target = f"exchange {message.exchange}" if message.exchange else queue
         return [_Line(step.who, target, f"{message.name}{body}")]
     if step.what == "delivered":
-        source = [_Line(f"exchange {message.exchange}", queue, message.name)] if message.exchange else []
         again = " (redelivered)" if step.redelivered else ""
         unseen = body if message.publisher is None and not step.redelivered else ""
-        return [*(source if not step.redelivered else []), _Line(queue, step.who, f"{message.name}{unseen}{again}")]
+        return [*_from_exchange(step), _Line(queue, step.who, f"{message.name}{unseen}{again}")]
+    if step.what == "dead-lettered":
+        return [_Line(place(step.who), queue, f"{message.name} dead-lettered: {message.dead_lettered}")]
     if step.what == "lost":
         return [_Line(step.who, queue, f"connection ends, {message.name} goes back", "--x")]
     if step.what == "returned":
@@ -167,6 +169,14 @@ def _arrows(step: Step) -> list[_Line]:
         return [_Line(source, step.who, f"{message.name} returned: {message.returned}", "--x")]
     said = {"acked": "ack", "rejected": "reject", "requeued": "requeue"}[step.what]
     return [_Line(step.who, queue, f"{said} {message.name}", "-->>")]
+
+
+def _from_exchange(step: Step) -> list[_Line]:
+    """Return how a message came into the queue that it is delivered from for the first time, by way of an exchange."""
+    earlier = {one.queue for one in step.message.steps if one.order < step.order and one.what != "published"}
+    if not step.message.exchange or step.queue in earlier:
+        return []
+    return [_Line(f"exchange {step.message.exchange}", place(step.queue), step.message.name)]
 
 
 def _notes(message: Message, now: float) -> list[tuple[float, _Line]]:

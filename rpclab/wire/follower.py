@@ -70,7 +70,8 @@ class Follower:
         return self._requests.get(correlation_id)
 
     def _note(self, event: Event, what: str, message: Message, who: str, queue: str, redelivered: bool = False) -> None:
-        step = Step(event.time, what, message, who, queue, redelivered, event.link.number)
+        self._counts["steps"] += 1
+        step = Step(event.time, self._counts["steps"], what, message, who, queue, redelivered, event.link.number)
         message.steps.append(step)
         self._changed(step)
 
@@ -174,6 +175,8 @@ class Follower:
                 if message := self._matching.find(original):
                     message.dead_lettered = death.get("reason", "unknown")
                     self._matching.add(key, message)
+                    source, target = self._shown(death.get("queue", "")), self._shown(event.queue or key[1])
+                    self._note(event, "dead-lettered", message, source, target)
                     return message
         return None
 

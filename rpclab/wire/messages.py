@@ -23,12 +23,15 @@ class Step:
     ----------
     time : float
         When it passed the tap, in seconds of ``time.monotonic()``.
+    order : int
+        1 for the story's first step, and so on.
     what : str
-        ``published``, ``delivered``, ``acked``, ``rejected``, ``requeued``, ``lost`` or ``returned``.
+        ``published``, ``delivered``, ``acked``, ``rejected``, ``requeued``, ``lost``, ``returned`` or
+        ``dead-lettered``.
     message : Message
         To which.
     who : str
-        The connection that did it, or that it was delivered to.
+        The connection that did it, or that it was delivered to; of ``dead-lettered``, the queue that it was in before.
     queue : str
         The queue that it concerns, as it is shown.
     redelivered : bool
@@ -38,6 +41,7 @@ class Step:
     """
 
     time: float
+    order: int
     what: str
     message: Message
     who: str

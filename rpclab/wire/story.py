@@ -76,7 +76,7 @@ class Story:
         callback : callable
             Runs in the tap's thread: it must return quickly, not raise, and not ask the story for anything.
         past : bool
-            Whether to call it first, here and now, with all steps so far in the order of their times.
+            Whether to call it first, here and now, with all steps so far, in order.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class Story:
         with self._changed:
             if past:
                 steps = [step for message in self._follower.messages.values() for step in message.steps]
-                for step in sorted(steps, key=lambda step: step.time):
+                for step in sorted(steps, key=lambda step: step.order):
                     callback(step)
             self._listeners.append(callback)
 

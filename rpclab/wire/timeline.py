@@ -28,26 +28,34 @@ def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001
         {"lane": lane, "phase": phase, "message": message.name, "start": rounded(start), "stop": rounded(stop)}
         for message in chosen for lane, phase, start, stop in _phases(message, now)
     ]
-    bars.sort(key=lambda bar: (bar["start"], bar["lane"], bar["message"]))
     lanes = list(dict.fromkeys(bar["lane"] for bar in bars))
+    bars.sort(key=lambda bar: (bar["start"], bar["lane"], bar["message"]))
     left_out = f", {len(messages) - len(chosen):,} messages left out" if len(chosen) < len(messages) else ""
     return Picture(VEGALITE, _chart(bars, lanes, left_out), _timeline_text(bars, lanes) + left_out)
 
 
 def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]:
     """Return lane, phase, begin and end of what a message went through."""
-    phases, since = [], message.time
+    phases, left = [], {}
     for delivery in message.deliveries:
-        phases.append((place(delivery.queue), "waiting", since, delivery.time))
-        until = delivery.settled if delivery.settled is not None else now
+        came = left.get(delivery.queue, _first_came(message, delivery.queue))
+        phases.append((place(delivery.queue), "waiting", came, delivery.time))
+        left[delivery.queue] = until = delivery.settled if delivery.settled is not None else now
         if until > delivery.time:
             phase = "being worked on" if message.kind == REQUEST else "being taken"
             phases.append((delivery.to, phase, delivery.time, until))
-        since = until
     if message.state(now) in ("waiting", "waiting again", "expired") and not message.exchange:
+        came = max([message.time, *left.values()])
         gone = message.deadline if message.deadline is not None and message.deadline < now else now
-        phases.append((place(message.queue), "waiting", since, gone))
+        phases.append((place(message.queue), "waiting", came, max(came, gone)))
     return phases
+
+
+def _first_came(message: Message, queue: str) -> float:
+    """Return when a message came into a queue for the first time."""
+    moved = [step.who for step in message.steps if step.what == "dead-lettered" and step.queue == queue]
+    settled = [delivery.settled for delivery in message.deliveries if delivery.queue in moved and delivery.settled]
+    return max(settled, default=message.time)
 
 
 def _chart(bars: list[dict], lanes: list[str], left_out: str) -> dict:

@@ -1,0 +1,84 @@
+"""Connections that one can make up, method by method, and the story that they tell."""
+
+from __future__ import annotations
+
+import itertools
+
+from pika import BasicProperties, spec
+
+from rpclab.wire.frames import Event, Link
+from rpclab.wire.registry import Registry
+from rpclab.wire.story import Story
+
+
+class Wire:
+    """A registry and a story that follow some connections; each event comes ten milliseconds after the last."""
+
+    def __init__(self, **options):
+        self.registry = Registry()
+        self.story = Story(self.registry.shown, **options)
+        self.time = 0.0
+        self._numbers = itertools.count(1)
+
+    def peer(self, name: str) -> Peer:
+        return Peer(self, Link(next(self._numbers), name))
+
+    def pass_on(self, link: Link, channel: int, from_client: bool, method, *content) -> Event:
+        self.time = round(self.time + 0.01, 6)
+        event = self.registry.take(Event(self.time, link, channel, from_client, method, *content))
+        self.story.take(event)
+        self.story.end = self.time
+        return event
+
+
+class Peer:
+    """One connection."""
+
+    def __init__(self, wire: Wire, link: Link):
+        self._wire, self._link = wire, link
+        self._tags = itertools.count(1)
+        self.says(spec.Connection.StartOk(client_properties={"connection_name": link.name}), channel=0)
+
+    def says(self, method, *content, channel: int = 1) -> None:
+        self._wire.pass_on(self._link, channel, True, method, *content)
+
+    def hears(self, method, *content, channel: int = 1) -> None:
+        self._wire.pass_on(self._link, channel, False, method, *content)
+
+    def publishes(
+        self, key: str, body: str | bytes = "", *, exchange: str = "", channel: int = 1, **properties
+    ) -> None:
+        method = spec.Basic.Publish(exchange=exchange, routing_key=key)
+        self.says(method, *_content(body, properties), channel=channel)
+
+    def consumes(self, queue: str, *, auto_ack: bool = False, channel: int = 1) -> None:
+        self.says(spec.Basic.Consume(queue=queue, no_ack=auto_ack), channel=channel)
+        self.hears(spec.Basic.ConsumeOk(consumer_tag=queue), channel=channel)
+
+    def declares_its_own(self, queue: str) -> None:
+        self.says(spec.Queue.Declare(queue="", exclusive=True))
+        self.hears(spec.Queue.DeclareOk(queue=queue))
+
+    def gets(
+        self, queue: str, body: str | bytes = "", *, exchange: str = "", key: str | None = None,
+        redelivered: bool = False, channel: int = 1, **properties,
+    ) -> int:
+        """Have a message delivered and return its delivery tag."""
+        tag = next(self._tags)
+        method = spec.Basic.Deliver(
+            consumer_tag=queue, delivery_tag=tag, redelivered=redelivered, exchange=exchange,
+            routing_key=queue if key is None else key,
+        )
+        self.hears(method, *_content(body, properties), channel=channel)
+        return tag
+
+    def acks(self, tag: int, *, multiple: bool = False, channel: int = 1) -> None:
+        self.says(spec.Basic.Ack(delivery_tag=tag, multiple=multiple), channel=channel)
+
+    def ends(self) -> None:
+        self._wire.pass_on(self._link, 0, True, None)
+
+
+def _content(body: str | bytes, properties: dict) -> tuple:
+    data = body.encode() if isinstance(body, str) else body
+    return BasicProperties(**properties), data, len(data)
