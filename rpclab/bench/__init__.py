@@ -16,7 +16,7 @@ from rpclab.lab import Lab
 LAB = "bench"
 ROWS = (
     speed.rows, scaling.working_rows, scaling.sleeping_rows, startup.first_reply_rows, startup.import_rows,
-    tapping.rows, scaling.killing_rows,
+    tapping.rows, tapping.story_rows, scaling.killing_rows,
 )
 
 

@@ -37,6 +37,8 @@ class Scale:
         How many workers are killed while they hold a request.
     burst : int
         Round trips of the burst through the tap.
+    told : int
+        Round trips whose story is told.
     """
 
     rounds: int = 9
@@ -51,6 +53,7 @@ class Scale:
     starts: int = 5
     kills: int = 3
     burst: int = 3000
+    told: int = 5000
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from rpclab.bench.measure import Scale
 
 TINY = Scale(
     rounds=1, short_rounds=1, calls=5, in_flight=20, work=5, work_calls=3, sleep_rounds=1, sleep_calls=2,
-    processes=(1, 2), starts=1, kills=1, burst=500,
+    processes=(1, 2), starts=1, kills=1, burst=500, told=50,
 )
 
 
