@@ -275,7 +275,9 @@ class Lab:
         QueueInUse
             If it is exclusive to another connection.
         """
-        return self._on_queue(queue, "queue_delete")
+        count = self._on_queue(queue, "queue_delete")
+        self.tap.registry.deleted(queue)
+        return count
 
     def ctl(self, *arguments: str) -> CommandOutput:
         """Run ``rabbitmqctl`` on this lab's virtual host and return what it prints, the rows of a list sorted.

@@ -190,6 +190,9 @@ def _notes(message: Message, now: float) -> list[tuple[float, _Line]]:
         said = "has expired" if state == "expired" else "waits here"
         moment = message.deadline if state == "expired" else now
         notes.append((moment, _Line(place(message.steps[-1].queue), None, f"{message.name} {said}")))
+    if state == "no queue":
+        said = f"no such queue, {message.name} is gone"
+        notes.append((message.time, _Line(place(message.steps[-1].queue), None, said)))
     if state == "held":
         notes.append((now, _Line(message.deliveries[-1].to, None, f"holds {message.name}, unacked")))
     return notes

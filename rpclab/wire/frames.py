@@ -72,7 +72,8 @@ class Event:
     size : int
         The length of the whole body in bytes.
     queue : str or None
-        The queue that a delivery came from; None for other methods, and for a consumer that was not seen to begin.
+        The queue that a delivery came from, None for a consumer that was not seen to begin; the queue that the default
+        exchange gives a message to, None if no such queue was seen; None for other methods.
     auto_ack : bool
         Whether a delivery counts as acknowledged with its being sent.
     """

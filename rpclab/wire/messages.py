@@ -102,6 +102,8 @@ class Message:
         When it was published, in seconds of ``time.monotonic()``.
     deliveries : list of Delivery
         In order.
+    routed : bool
+        Whether a queue is known that it goes to.
     returned : str
         Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
     dead_lettered : str
@@ -129,6 +131,7 @@ class Message:
     size: int
     time: float
     deliveries: list[Delivery] = field(default_factory=list)
+    routed: bool = False
     returned: str = ""
     dead_lettered: str = ""
     confirmed: bool = False
@@ -164,7 +167,8 @@ class Message:
         -------
         str
             ``returned``, ``dead-lettered``, ``waiting``, ``expired``, ``held``, ``waiting again``, ``acked``,
-            ``auto-acked`` or ``rejected``.
+            ``auto-acked`` or ``rejected``. Of what nobody was seen to take, ``no queue`` if the default exchange has
+            none of that name, and ``published`` if another exchange has it, of which the frames do not tell.
         """
         if self.returned:
             return "returned"
@@ -172,6 +176,8 @@ class Message:
         last = [delivery.outcome for delivery in {d.queue: d for d in self.deliveries}.values()]
         if HELD in last:
             return HELD
+        if not last and not self.routed:
+            return "published" if self.exchange else "no queue"
         if not last or any(outcome in BACK_IN_THE_QUEUE for outcome in last):
             return "expired" if late else "waiting again" if last else "waiting"
         return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in last else last[-1]

@@ -195,6 +195,6 @@ class Story:
     def _is_settled(self, count: int | None) -> bool:
         now = time.monotonic()
         return all(
-            (message.settled and message.answer(now) != "pending") or message.state(now) == "expired"
+            (message.settled and message.answer(now) != "pending") or message.state(now) in ("expired", "no queue")
             for message in islice(reversed(self._follower.messages.values()), count)
         )

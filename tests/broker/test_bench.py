@@ -34,6 +34,7 @@ def test_each_promise_of_the_bench_has_its_row(rows):
         "tap: added to a round trip",
         "tap: 500 round trips",
         "tap: memory grown by them",
+        "story of 100 messages, drawn",
     ]
     assert [row.what for row in rows if not row.target] == ["worker killed until another has begun its request"]
 

@@ -56,6 +56,7 @@ def test_returned_and_dead_lettered_messages_are_drawn():
 
 def test_a_time_out_and_an_expiry_are_noted_when_they_happen():
     wire = Wire()
+    wire.peer("admin").declares("addition")
     asked(wire, "1", expiration="15")
     asked(wire, "2")
     wire.story.end += 1
@@ -96,6 +97,7 @@ def test_deliveries_at_the_same_moment_are_drawn_in_the_order_of_their_requests(
 def test_of_many_messages_the_first_and_the_last_are_drawn_and_the_rest_is_counted():
     wire = Wire()
     client = wire.peer("client")
+    client.declares("addition")
     for number in range(10_000):
         client.publishes("addition", str(number))
     text = wire.story.sequence(most=6).text

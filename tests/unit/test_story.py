@@ -19,6 +19,11 @@ def client(wire):
     return client
 
 
+@pytest.fixture(autouse=True)
+def declared(wire):
+    wire.peer("admin").declares("addition")
+
+
 @pytest.fixture
 def server(wire):
     server = wire.peer("AdditionServer-0")
@@ -63,6 +68,22 @@ def test_a_message_that_nobody_takes_waits(wire, client):
     asks(client)
     assert states(wire) == {"request 1": "waiting"}
     assert answer(wire) == "pending"
+
+
+def test_a_message_for_a_queue_that_there_is_not_has_no_queue(wire, server):
+    sender = wire.peer("sender")
+    sender.publishes("addition", "there")
+    sender.publishes("Addition", "nowhere")
+    sender.publishes("key", "perhaps", exchange="events")
+    assert states(wire) == {"message 1": "waiting", "message 2": "no queue", "message 3": "published"}
+    assert "(queue Addition: no such queue, message 2 is gone)" in str(wire.story.sequence())
+
+
+def test_an_exclusive_queue_is_gone_with_its_connection(wire, client, server):
+    server.publishes("amq.gen-abc", "8")
+    client.ends()
+    server.publishes("amq.gen-abc", "8")
+    assert list(states(wire).values()) == ["waiting", "no queue"]
 
 
 def test_a_message_that_expires_before_it_is_taken_has_expired_and_its_request_timed_out(wire, client):
