@@ -172,6 +172,9 @@ class Session:
         )
 
     def _send(self, queue: str, call: Future) -> None:
+        if call.cancelled():
+            self._pending.pop(call.correlation_id)
+            return
         if self._blocked is not None:
             self._pending.pop(call.correlation_id).set_exception(self._blocked_error())
             return

@@ -3,46 +3,78 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 import ipywidgets as widgets
-from pika import spec
 
 from rpclab.errors import LabError
 from rpclab.lab import Lab, current_lab
 from rpclab.table import Table
 from rpclab.widgets import look
 from rpclab.widgets.refresh import Refresher
-from rpclab.wire.frames import Event
+from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, REJECTED, Delivery, Message, Step
 
 ROWS_SHOWN = 10
 WAIT_SECONDS = 30.0
+# With these a message comes to the feed's notice; all other steps only change one that it has noticed.
+ARRIVING = ("published", "delivered")
+OUTCOMES = {HELD: "delivered", ACKED: "acknowledged", AUTO_ACKED: "acknowledged", REJECTED: "rejected"}
 
 
-@dataclass
+@dataclass(eq=False)
 class Arrival:
-    """One message on the queue.
+    """One message on the queue, as it is now.
 
     Attributes
     ----------
     number : int
         1 for the first that the feed saw.
-    body : str
-        The message, as text.
-    sender, receiver : str or None
-        The connections that published it and that it was delivered to.
-    correlation_id : str or None
-        As the sender set it.
-    state : str
-        ``waiting``, ``delivered`` or ``acknowledged``.
+    message : Message
+        All that is known of it, on other queues too.
+    queue : str
+        The queue that is watched, as it is shown.
     """
 
     number: int
-    body: str
-    sender: str | None
-    correlation_id: str | None
-    receiver: str | None = None
-    state: str = "waiting"
+    message: Message
+    queue: str
+
+    @property
+    def body(self) -> str:
+        """The message, as text."""
+        return self.message.body.decode(errors="backslashreplace")
+
+    @property
+    def sender(self) -> str | None:
+        """The connection that published it; None if that was not seen."""
+        return self.message.publisher
+
+    @property
+    def receiver(self) -> str | None:
+        """The connection that it was delivered to, the last one if there were several."""
+        return self._last.to if self._last else None
+
+    @property
+    def correlation_id(self) -> str | None:
+        """As the sender set it."""
+        return self.message.properties.correlation_id
+
+    @property
+    def state(self) -> str:
+        """``waiting``, ``delivered``, ``acknowledged``, ``rejected``, ``returned``, ``no queue`` or ``expired``."""
+        if self._last and self._last.outcome in OUTCOMES:
+            return OUTCOMES[self._last.outcome]
+        if self.message.returned:
+            return "returned"
+        if self._last is None and not self.message.routed:
+            return "no queue"
+        deadline = self.message.deadline
+        return "expired" if deadline is not None and time.monotonic() > deadline else "waiting"
+
+    @property
+    def _last(self) -> Delivery | None:
+        return next((given for given in reversed(self.message.deliveries) if given.queue == self.queue), None)
 
 
 class CallbackFeed(widgets.VBox):
@@ -51,25 +83,28 @@ class CallbackFeed(widgets.VBox):
     Parameters
     ----------
     queue : str
-        The queue to watch, usually a callback queue.
+        The queue to watch, usually a callback queue; its name, or the one that `Lab.queues` shows.
     lab : Lab, optional
         The lab it belongs to; the one opened last if not given.
     """
 
-    _unsubscribe = None
+    _end_listening = None
 
     def __init__(self, queue: str, *, lab: Lab | None = None):
         self._queue = queue
-        self._lab = lab or current_lab()
-        self._arrivals: list[Arrival] = []
-        self._held: dict[tuple, Arrival] = {}
+        lab = lab or current_lab()
+        self._shown = lab.tap.registry.shown(queue)
+        self._arrivals: dict[int, Arrival] = {}
+        self._acknowledged: set[int] = set()
         self._changed = threading.Condition()
         self._table = widgets.HTML()
         super().__init__([widgets.HTML(look.title("Messages on callback queue", queue)), self._table])
         self.add_class("rpclab-card")
         self._render()
         self._refresher = Refresher(self._render)
-        self._unsubscribe = self._lab.tap.subscribe(self._take)
+        # What is in the past when the feed is made shall stay there, also if the tap has yet to read it.
+        lab.tap.catch_up()
+        self._end_listening = lab.story.listen(self._take)
 
     def wait(self, count: int, timeout: float = WAIT_SECONDS) -> CallbackFeed:
         """Return when so many messages have been acknowledged since the feed was made.
@@ -80,9 +115,9 @@ class CallbackFeed(widgets.VBox):
             If fewer are after so many seconds.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._acknowledged() >= count, timeout):
+            if not self._changed.wait_for(lambda: len(self._acknowledged) >= count, timeout):
                 raise LabError(
-                    f"{self._acknowledged()} of {count} messages on {self._queue!r} were acknowledged within "
+                    f"{len(self._acknowledged)} of {count} messages on {self._queue!r} were acknowledged within "
                     f"{timeout:g} s. Does a callback worker consume from it? lab.queues() tells."
                 )
         return self
@@ -96,13 +131,13 @@ class CallbackFeed(widgets.VBox):
     def arrivals(self) -> list[Arrival]:
         """All messages that have arrived since the feed was made."""
         with self._changed:
-            return list(self._arrivals)
+            return list(self._arrivals.values())
 
     def close(self) -> None:
         """Remove the feed and end its thread; a second time does nothing."""
         # A feed that could not be made is closed as well, by its finalizer.
-        if self._unsubscribe:
-            self._unsubscribe()
+        if self._end_listening:
+            self._end_listening()
             self._refresher.close()
         super().close()
 
@@ -116,62 +151,18 @@ class CallbackFeed(widgets.VBox):
     def __repr__(self) -> str:
         return f"CallbackFeed({self._queue!r})"
 
-    def _acknowledged(self) -> int:
-        return sum(arrival.state == "acknowledged" for arrival in self._arrivals)
-
-    # The tap's thread calls what follows.
-
-    def _take(self, event: Event) -> None:
-        step = _STEPS.get(type(event.method))
-        if step:
-            with self._changed:
-                if step(self, event):
-                    self._changed.notify_all()
-                    self._refresher.touch()
-
-    def _published(self, event: Event) -> bool:
-        if not event.from_client or event.method.exchange or event.method.routing_key != self._queue:
-            return False
-        self._arrive(event, event.link.name)
-        return True
-
-    def _arrive(self, event: Event, sender: str | None) -> Arrival:
-        body = event.body.decode(errors="backslashreplace")
-        arrival = Arrival(len(self._arrivals) + 1, body, sender, event.properties.correlation_id)
-        self._arrivals.append(arrival)
-        return arrival
-
-    def _delivered(self, event: Event) -> bool:
-        queue = self._lab.tap.registry.queue_of(event)
-        if queue != self._queue:
-            return False
-        body = event.body.decode(errors="backslashreplace")
-        waiting = [a for a in self._arrivals if a.state == "waiting" and a.body == body]
-        same = [a for a in waiting if a.correlation_id == event.properties.correlation_id]
-        arrival = same[0] if same else self._arrive(event, None)
-        arrival.receiver, arrival.state = event.link.name, "delivered"
-        self._held[event.link.number, event.channel, event.method.delivery_tag] = arrival
-        return True
-
-    def _settled(self, event: Event) -> bool:
-        """Take note of an ack, nack or reject of one or, with ``multiple``, all deliveries up to a tag."""
-        multiple = getattr(event.method, "multiple", False)
-        keys = [
-            key for key in self._held
-            if key[:2] == (event.link.number, event.channel)
-            and (key[2] == event.method.delivery_tag or (multiple and key[2] <= event.method.delivery_tag))
-        ]
-        for key in keys:
-            requeued = not isinstance(event.method, spec.Basic.Ack) and event.method.requeue
-            self._held.pop(key).state = "waiting" if requeued else "acknowledged"
-        return bool(keys)
-
-    def _closed(self, event: Event) -> bool:
-        """What a connection held when it ended waits again."""
-        keys = [key for key in self._held if key[0] == event.link.number]
-        for key in keys:
-            self._held.pop(key).state = "waiting"
-        return bool(keys)
+    def _take(self, step: Step) -> None:
+        """Take note of what happened to a message on this queue; called in the tap's thread."""
+        number = step.message.number
+        if step.queue != self._shown or (step.what not in ARRIVING and number not in self._arrivals):
+            return
+        with self._changed:
+            if number not in self._arrivals:
+                self._arrivals[number] = Arrival(len(self._arrivals) + 1, step.message, self._shown)
+            if self._arrivals[number].state == "acknowledged":
+                self._acknowledged.add(number)
+            self._changed.notify_all()
+        self._refresher.touch()
 
     def _render(self) -> None:
         arrivals = self.arrivals
@@ -191,13 +182,3 @@ class CallbackFeed(widgets.VBox):
             said = f"{len(arrivals)} arrived; the last {ROWS_SHOWN} are shown."
         columns = ("#", "body", "sent by", "received by", "state", "correlation id")
         self._table.value = look.table(columns, rows) + look.note(said)
-
-
-_STEPS = {
-    spec.Basic.Publish: CallbackFeed._published,
-    spec.Basic.Deliver: CallbackFeed._delivered,
-    spec.Basic.Ack: CallbackFeed._settled,
-    spec.Basic.Nack: CallbackFeed._settled,
-    spec.Basic.Reject: CallbackFeed._settled,
-    type(None): CallbackFeed._closed,
-}

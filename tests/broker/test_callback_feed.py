@@ -90,6 +90,62 @@ def test_a_message_that_is_given_back_waits_again_and_is_no_new_one(feed, channe
     assert len(feed.wait(1).arrivals) == 1
 
 
+def test_a_message_that_is_rejected_is_neither_waiting_nor_acknowledged(feed, channel, receiver):
+    publish(channel, "8")
+    receiver("basic_reject", requeue=False)
+    until(lambda: [arrival.state for arrival in feed.arrivals] == ["rejected"])
+    until(lambda: "✕ rejected" in feed._table.value)
+    with pytest.raises(LabError, match="0 of 1"):
+        feed.wait(1, timeout=0)
+
+
+def test_a_message_that_nobody_took_in_time_is_expired(feed, channel):
+    publish(channel, "8", expiration="20")
+    until(lambda: [arrival.state for arrival in feed.arrivals] == ["expired"])
+
+
+def test_a_message_for_a_queue_that_is_not_there_did_not_arrive_anywhere(lab, channel):
+    feed = CallbackFeed("misspelled")
+    channel.basic_publish("", "misspelled", "8")
+    until(lambda: [arrival.state for arrival in feed.arrivals] == ["no queue"])
+    until(lambda: "✕ no queue" in feed._table.value)
+    feed.close()
+
+
+def test_what_was_delivered_before_the_feed_and_acknowledged_after_did_not_arrive_in_it(lab, channel, receiver):
+    publish(channel, "early")
+    until(lambda: receiver.connection.process_data_events(0) or receiver.brought)
+    feed = CallbackFeed(QUEUE)
+    receiver("basic_ack")
+    publish(channel, "late")
+    until(lambda: feed.results == ["late"])
+    feed.close()
+
+
+def test_a_message_in_several_queues_has_a_state_in_each(lab, feed, channel, receiver):
+    channel.queue_declare("other", durable=True)
+    for queue in (QUEUE, "other"):
+        channel.queue_bind(queue, "amq.fanout")
+    other = CallbackFeed("other")
+    channel.basic_publish("amq.fanout", "", "8")
+    receiver("basic_ack")
+    assert feed.wait(1).results == ["8"]
+    assert [arrival.state for arrival in feed.arrivals] == ["acknowledged"]
+    # An exchange tells nobody where it puts a message, so only a delivery shows that it was here.
+    assert other.arrivals == []
+    other.close()
+
+
+def test_a_queue_that_the_broker_named_is_watched_under_either_of_its_names(lab):
+    lab.connect("tester").channel().queue_declare("", exclusive=True)
+    row = lab.queues()["callback queue of tester"]
+    feeds = [CallbackFeed(row["queue"]), CallbackFeed(row["name"])]
+    lab.connect("sender").channel().basic_publish("", row["queue"], "8")
+    for feed in feeds:
+        until(lambda feed=feed: feed.results == ["8"])
+        feed.close()
+
+
 def test_several_are_acknowledged_together(feed, channel, receiver):
     for number in range(3):
         publish(channel, str(number))
@@ -116,7 +172,7 @@ def test_what_was_there_before_the_feed_is_seen_when_it_is_taken(lab, channel):
     incoming.basic_consume(QUEUE, lambda ch, method, *_: ch.basic_ack(method.delivery_tag))
     until(lambda: connection.process_data_events(0) or feed.results)
     (arrival,) = feed.wait(1).arrivals
-    assert (arrival.body, arrival.sender, arrival.receiver) == ("early", None, "receiver")
+    assert (arrival.body, arrival.sender, arrival.receiver) == ("early", "tester", "receiver")
     feed.close()
 
 

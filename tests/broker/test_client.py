@@ -174,3 +174,14 @@ def test_two_clients_do_not_get_each_others_answers(shout):
             assert [future.result(10) for future in pair] == [f"ONE {n}", f"TWO {n}"]
         strays = itertools.chain(*((c.stats.unknown, c.stats.late, c.stats.duplicate) for c in (one, two)))
         assert sum(strays) == 0
+
+
+def test_a_call_that_is_cancelled_before_its_turn_is_not_sent(lab, shout, client):
+    sent = client.stats.sent
+    waiting = threading.Event()
+    client._session._connection.ioloop.add_callback_threadsafe(waiting.wait)
+    call = client.submit("never mind")
+    call.cancel()
+    waiting.set()
+    assert client.call("hello") == "HELLO"
+    assert client.stats.sent == sent + 1

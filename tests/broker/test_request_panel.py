@@ -163,6 +163,15 @@ def test_what_is_asked_and_answered_is_shown_and_not_interpreted(lab, serve, val
             assert value.replace("<", "&lt;")[:4] in panel._table.value or "&quot;" in panel._table.value
 
 
+def test_text_that_is_no_valid_unicode_is_a_failed_row(panel):
+    panel.fire("\ud800")
+    panel.wait()
+    until(lambda: "1 fired: 1 failed" in panel._table.value)
+    panel._table.value.encode()
+    assert "\\ud800" in panel._table.value
+    assert "\\ud800" in str(panel)
+
+
 def test_a_queues_name_is_not_interpreted_either(lab, serve):
     serve(RpcServer("<b>bold</b>", str))
     with RpcClient("<b>bold</b>") as client:
@@ -178,8 +187,7 @@ def test_a_burst_of_requests_is_answered_whole_and_shown_a_few_times_only(lab, s
         panel, renders = RequestPanel(client), []
         panel._table.observe(renders.append, "value")
         began = time.monotonic()
-        for number in range(2000):
-            panel.fire(number, 1)
+        panel.burst(2000, each=lambda number: (number, 1))
         assert panel.wait(120).results == [number + 1 for number in range(2000)]
         until(lambda: "2000 fired: 2000 answered" in panel._table.value)
         assert len(renders) <= PER_SECOND * (time.monotonic() - began) + 2
@@ -192,7 +200,16 @@ def test_the_last_rows_are_shown_and_all_are_kept(add_panel):
     add_panel.wait()
     until(lambda: "30 fired: 30 answered; the last 10 are shown." in add_panel._table.value)
     assert add_panel._table.value.count("<tr>") == 11
-    assert len(str(add_panel).splitlines()) == 31
+    assert len(add_panel.requests) == len(add_panel.results) == len(add_panel.rows()) == 30
+
+
+def test_the_text_of_many_requests_is_the_first_and_the_last_and_how_many_there_are_between(add_panel):
+    lines = str(add_panel.burst(25, each=lambda number: (number, 1)).wait()).splitlines()
+    assert len(lines) == 1 + 10 + 1 + 10
+    assert lines[1].split() == ["1", "0,", "1", "answered", "1", "MainProcess"]
+    assert lines[11] == "(5 more)"
+    assert lines[12].split() == ["16", "15,", "1", "answered", "16", "MainProcess"]
+    assert lines[-1].split() == ["25", "24,", "1", "answered", "25", "MainProcess"]
 
 
 def test_two_panels_at_once_keep_to_themselves(add_panel, shout):

@@ -28,6 +28,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]
 TOKEN = "browser-tests"
+# Without it, JupyterLab asks which kernel to use.
+METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +46,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def jupyterlab() -> Iterator[str]:
-    """What `make lab` opens, without a window of its own; its address."""
+def jupyterlab(tmp_path_factory) -> Iterator[str]:
+    """What `make lab` opens, without a window of its own and with settings of its own; its address."""
+    settings = tmp_path_factory.mktemp("jupyterlab")
+    environment = os.environ | {
+        "JUPYTERLAB_SETTINGS_DIR": str(settings / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(settings / "workspaces"),
+    }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -53,7 +59,7 @@ def jupyterlab() -> Iterator[str]:
     options = ["--no-browser", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
     with subprocess.Popen(
         [sys.executable, "-m", "rpclab", "lab", *options],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:
         until(lambda: _answers(address) or process.poll() is not None, timeout=60)
         assert process.poll() is None, "JupyterLab ended instead of starting"
@@ -74,7 +80,8 @@ def open_cells(open_notebook, request) -> Iterator:
     path = SCRATCH / f"{re.sub(r'[^a-z0-9_]+', '_', request.node.name.lower())[:80]}.ipynb"
 
     def opened(*sources: str) -> Page:
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), path)
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), path)
         return open_notebook(path.name, folder="tests/browser/scratch")
 
     yield opened

@@ -13,9 +13,8 @@ def test_a_click_on_the_panel_of_lesson_05_is_answered_on_the_screen(open_notebo
     # The lesson itself fires two requests, one of which the service cannot read.
     expect(panel).to_contain_text("2 fired: 1 answered, 1 failed.", timeout=60 * SECONDS)
 
-    x, y = panel.get_by_role("spinbutton").all()
-    x.fill("40")
-    y.fill("2")
+    panel.get_by_label("x", exact=True).fill("40")
+    panel.get_by_label("y", exact=True).fill("2")
     panel.get_by_role("button", name="Fire").click()
 
     row = panel.locator("tbody tr").first

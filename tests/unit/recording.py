@@ -54,7 +54,7 @@ def recorded(name: str, password: str):
 
     def note(reader: FrameReader, data: bytes | None) -> None:
         moment = round(time.monotonic() - begun, 6)
-        pieces.append([moment, reader.link.number, reader._from_client, _hidden(data, secret)])
+        pieces.append([moment, reader.link.number, reader.from_client, _hidden(data, secret)])
 
     FrameReader.feed = lambda reader, data: (note(reader, data), feed(reader, data))[1]
     FrameReader.close = lambda reader: (note(reader, None), close(reader))[1]
