@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from rpclab.lab import Lab
-from rpclab.rpc.arithmetic import AddClient, AdditionServer, FibonacciClient, FibonacciServer
-from rpclab.rpc.callback import CallbackWorker
+from rpclab.rpc.arithmetic import AddClient, FibonacciClient
+from rpclab.rpc.case_study import CaseStudy
 from rpclab.rpc.queues import ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE
-from rpclab.rpc.workers import Workers
 
 SUMS = ((3, 5), (20, 22), (1, 1), (40, 2))
 INDICES = (10, 20, 25, 5)
-PROCESSES = 2
 
 
 def run() -> None:
     """Run the system: two servers of each kind, two callback workers for each callback queue, two clients."""
-    with Lab("demo") as lab, ExitStack() as running:
+    with Lab("demo") as lab, CaseStudy() as system, AddClient() as add, FibonacciClient() as fibonacci:
         print("Starting 2 addition servers, 2 Fibonacci servers and 2 + 2 callback workers ...", flush=True)
-        servers = [
-            running.enter_context(Workers(AdditionServer, count=PROCESSES)),
-            running.enter_context(Workers(FibonacciServer, count=PROCESSES)),
-        ]
-        callbacks = [
-            running.enter_context(Workers(CallbackWorker, queue, count=PROCESSES, name=name))
-            for queue, name in (
-                (ADDITION_CALLBACK_QUEUE, "AdditionCallbackWorker"),
-                (FIBONACCI_CALLBACK_QUEUE, "FibonacciCallbackWorker"),
-            )
-        ]
-        add, fibonacci = running.enter_context(AddClient()), running.enter_context(FibonacciClient())
+        system.start()
         print("\nFour requests of each kind, to be answered to the callback workers:")
         for (x, y), n in zip(SUMS, INDICES, strict=True):
             add.send(x, y, reply_to=ADDITION_CALLBACK_QUEUE)
@@ -39,10 +24,10 @@ def run() -> None:
         print("\nTwo more whose answers come back to the clients themselves:")
         print(f" [x] 3 + 5 = {add.call(3, 5)}")
         print(f" [x] fib(30) = {fibonacci.call(30)}")
-        for pool in callbacks:
+        for pool in (system.addition_callbacks, system.fibonacci_callbacks):
             pool.wait_for_lines("received item", len(SUMS))
         print("\nWhat each process printed:")
-        for pool in (*servers, *callbacks):
+        for pool in system.pools:
             print(pool.log)
         print("\nThe queues now, before everything stops:")
         print(lab.queues())

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rpclab.wire.messages import REQUEST, Message, Step
+from rpclab.wire.messages import ACKED, REJECTED, REPLY, REQUEST, REQUEUED, Message, Step
 
 MERMAID = "text/vnd.mermaid"
 MOST_MESSAGES = 16
 BODY_SHOWN = 24
-# An acknowledgement so soon after its reply is drawn right behind it, whatever else happened in between; and deliveries
-# so close to one another are drawn in the order of their messages. Which of them was first is chance.
+# An acknowledgement, or a second reply, so soon after a reply is drawn right behind it, whatever else happened in
+# between; and deliveries so close to one another are drawn in the order of their messages. Which was first is chance.
 TOGETHER_SECONDS = 0.1
+SETTLING = (ACKED, REJECTED, REQUEUED)
 
 _PLAIN = re.compile(r"[^\w .,()+*/=!?'|-]")
 _END = re.compile(r"\bend\b", re.IGNORECASE)
@@ -124,8 +125,8 @@ def _in_order(steps: list[Step]) -> list[Step]:
     latest: dict[int, tuple[float, str]] = {}
     for position, step in enumerate(steps):
         anchor, before = latest.get(step.link, (0.0, "delivered"))
-        own = step.what != "delivered"
-        if not (own and step.what != "published" and before == "published" and step.time - anchor < TOGETHER_SECONDS):
+        ending = step.what in SETTLING or (step.what == "published" and step.message.kind == REPLY)
+        if not ending or before != "published" or step.time - anchor > TOGETHER_SECONDS:
             anchor = step.time
         anchored.append((anchor, position, step))
         latest[step.link] = (anchor, step.what)

@@ -117,11 +117,16 @@ class FrameReader:
         Which of its two directions.
     emit : callable
         Called with each `Event`, in order.
+
+    Attributes
+    ----------
+    from_client : bool
+        As it was given.
     """
 
     def __init__(self, link: Link, from_client: bool, emit: Callable[[Event], None]):
         self.link = link
-        self._from_client = from_client
+        self.from_client = from_client
         self._emit = emit
         self._buffer = bytearray()
         self._passed_on = 0
@@ -164,7 +169,7 @@ class FrameReader:
 
     def close(self) -> None:
         """Tell that the connection ended, from this side."""
-        self._emit(Event(time.monotonic(), self.link, 0, self._from_client, None))
+        self._emit(Event(time.monotonic(), self.link, 0, self.from_client, None))
 
     def _read_frames(self, wanted: bytearray, drop: Callable[[Method], bool] | None) -> None:
         if self._greeting_pending:
@@ -252,4 +257,4 @@ class FrameReader:
             properties = method.client_properties or {}
             self.link.name = str(properties.get("connection_name") or self.link.name)
             self.link.pid = properties.get("pid")
-        self._emit(Event(time.monotonic(), self.link, channel, self._from_client, method, *content))
+        self._emit(Event(time.monotonic(), self.link, channel, self.from_client, method, *content))

@@ -79,9 +79,9 @@ class Matching:
         return self._known[key].messages[0] if key in self._known else None
 
     def unreturned(self, key: Key, publisher: str) -> Message | None:
-        """Return the first that a connection published and has not been given back."""
+        """Return the first that a connection published, wants back if need be, and has not been given back."""
         alike = self._known[key].messages if key in self._known else ()
-        return next((m for m in alike if m.publisher == publisher and not m.returned), None)
+        return next((m for m in alike if m.publisher == publisher and m.mandatory and not m.returned), None)
 
     def forget(self, message: Message) -> None:
         """Drop all that is known of a message."""

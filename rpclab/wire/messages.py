@@ -104,6 +104,8 @@ class Message:
         In order.
     routed : bool
         Whether a queue is known that it goes to.
+    mandatory : bool
+        Whether the publisher wants it back if no queue takes it.
     returned : str
         Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
     dead_lettered : str
@@ -132,6 +134,7 @@ class Message:
     time: float
     deliveries: list[Delivery] = field(default_factory=list)
     routed: bool = False
+    mandatory: bool = False
     returned: str = ""
     dead_lettered: str = ""
     confirmed: bool = False

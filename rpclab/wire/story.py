@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import TypeVar
 
+from rpclab.errors import LabError
 from rpclab.table import Table
 from rpclab.wire.diagram import MOST_MESSAGES, Picture, sequence
 from rpclab.wire.follower import Follower
@@ -19,6 +21,8 @@ KEPT = 12_000
 QUIET_SECONDS = 0.05
 PATIENCE_SECONDS = 0.5
 LONGEST_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 class Story:
@@ -121,13 +125,26 @@ class Story:
                     return self
                 self._changed.wait(due - now)
 
+    def wait_for(self, condition: Callable[[], T], timeout: float, what: str = "this") -> T:
+        """Return a condition's first true value; it is asked whenever something happened to a message.
+
+        Raises
+        ------
+        LabError
+            If it has none within so many seconds.
+        """
+        with self._changed:
+            value = self._changed.wait_for(condition, timeout)
+        if not value:
+            raise LabError(f"After {timeout:g} s the lab still waits for {what}. lab.last(10) shows what happened.")
+        return value
+
     def last(self, count: int) -> Story:
-        """Return a story of the last so many messages, with what they answer and what answers them."""
+        """Return a story of the last so many messages, with what they answer and all that answers it."""
         chosen = {}
         for message in self.messages[-count:] if count > 0 else []:
-            for one in (message.request, message, *message.replies):
-                if one is not None:
-                    chosen[one.number] = one
+            asked = message.request or message
+            chosen.update({one.number: one for one in (asked, *asked.replies)})
         return self._of(message for _, message in sorted(chosen.items()))
 
     def of(self, *names: str) -> Story:
@@ -162,7 +179,7 @@ class Story:
         return sequence(self.messages, self.now, most=most)
 
     def timeline(self, *, round_to: float = 0.001, most: int = MOST_BARS) -> Picture:
-        """Return a chart with a lane for each queue and process: messages waiting, and being worked on.
+        """Return a chart with a lane for each queue and process: messages that wait, and that are held unacked.
 
         Parameters
         ----------

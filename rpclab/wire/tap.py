@@ -134,9 +134,19 @@ class Tap:
         """Close connections in good order of TCP, without a word of AMQP; see `cut` for the rest."""
         return self._on_both_sides(name, Side.end)
 
-    def freeze(self, name: str | None = None) -> int:
-        """Make connections a black hole: nothing passes, and nobody is told; see `cut` for the rest."""
-        return self._on_both_sides(name, lambda side: side.hold(frozen=True))
+    def freeze(self, name: str | None = None, *, answers_only: bool = False) -> int:
+        """Make connections a black hole: nothing passes, and nobody is told; see `cut` for the rest.
+
+        Parameters
+        ----------
+        name : str, optional
+            Which connections.
+        answers_only : bool
+            Whether what the client says still passes, and only what the broker says does not.
+        """
+        return self._on_both_sides(
+            name, lambda side: None if answers_only and side.reader.from_client else side.hold(frozen=True)
+        )
 
     def thaw(self, name: str | None = None) -> int:
         """End `freeze`; what was sent meanwhile arrives."""

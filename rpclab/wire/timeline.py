@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rpclab.wire.diagram import Picture, ends, place, printable
-from rpclab.wire.messages import REQUEST, Message
+from rpclab.wire.messages import Message
 
 VEGALITE = "application/vnd.vegalite.v5+json"
 MOST_BARS = 200
-COLOURS = {"waiting": "#f2c14e", "being worked on": "#5b9bd5", "being taken": "#7fb685"}
+# What takes no time to speak of is drawn as this part of the whole, so that it can be seen.
+SHORTEST_SHOWN = 150
+COLOURS = {"waiting": "#f2c14e", "held": "#5b9bd5"}
 
 
 def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001, most: int = MOST_BARS) -> Picture:
@@ -27,11 +29,13 @@ def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001
     bars = [
         {"lane": lane, "phase": phase, "message": message.name, "start": rounded(start), "stop": rounded(stop)}
         for message in chosen for lane, phase, start, stop in _phases(message, now)
+        if phase != "waiting" or rounded(stop) > rounded(start)
     ]
     lanes = list(dict.fromkeys(bar["lane"] for bar in bars))
+    shortest = max((bar["stop"] for bar in bars), default=0) / SHORTEST_SHOWN
     bars.sort(key=lambda bar: (bar["start"], bar["lane"], bar["message"]))
     left_out = f", {len(messages) - len(chosen):,} messages left out" if len(chosen) < len(messages) else ""
-    return Picture(VEGALITE, _chart(bars, lanes, left_out), _timeline_text(bars, lanes) + left_out)
+    return Picture(VEGALITE, _chart(bars, lanes, shortest, left_out), _timeline_text(bars, lanes) + left_out)
 
 
 def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]:
@@ -42,8 +46,7 @@ def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]
         phases.append((place(delivery.queue), "waiting", came, delivery.time))
         left[delivery.queue] = until = delivery.settled if delivery.settled is not None else now
         if until > delivery.time:
-            phase = "being worked on" if message.kind == REQUEST else "being taken"
-            phases.append((delivery.to, phase, delivery.time, until))
+            phases.append((delivery.to, "held", delivery.time, until))
     if message.state(now) in ("waiting", "waiting again", "expired") and not message.exchange:
         came = max([message.time, *left.values()])
         gone = message.deadline if message.deadline is not None and message.deadline < now else now
@@ -58,20 +61,21 @@ def _first_came(message: Message, queue: str) -> float:
     return max(settled, default=message.time)
 
 
-def _chart(bars: list[dict], lanes: list[str], left_out: str) -> dict:
+def _chart(bars: list[dict], lanes: list[str], shortest: float, left_out: str) -> dict:
+    shown = [bar | {"end": round(max(bar["stop"], bar["start"] + shortest), 6)} for bar in bars]
     y = {"field": "lane", "type": "nominal", "sort": lanes, "title": None, "axis": {"labelLimit": 260}}
     x = {"field": "start", "type": "quantitative", "title": f"seconds since the first message{left_out}"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "description": "A lane for each queue and process; bars are messages that wait or are worked on.",
+        "description": "A lane for each queue and process; bars are messages that wait or are held unacked.",
         "width": 560,
         "height": {"step": 30},
-        "data": {"values": bars},
+        "data": {"values": shown},
         "layer": [
             {
-                "mark": {"type": "bar", "cornerRadius": 3, "minBandSize": 3, "stroke": "#333", "strokeWidth": 0.5},
+                "mark": {"type": "bar", "cornerRadius": 3, "stroke": "#333", "strokeWidth": 0.5},
                 "encoding": {
-                    "y": y, "x": x, "x2": {"field": "stop"},
+                    "y": y, "x": x, "x2": {"field": "end"},
                     "color": {
                         "field": "phase", "type": "nominal", "title": None,
                         "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},

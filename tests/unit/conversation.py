@@ -46,9 +46,10 @@ class Peer:
         self._wire.pass_on(self._link, channel, False, method, *content)
 
     def publishes(
-        self, key: str, body: str | bytes = "", *, exchange: str = "", channel: int = 1, **properties
+        self, key: str, body: str | bytes = "", *, exchange: str = "", mandatory: bool = False, channel: int = 1,
+        **properties,
     ) -> None:
-        method = spec.Basic.Publish(exchange=exchange, routing_key=key)
+        method = spec.Basic.Publish(exchange=exchange, routing_key=key, mandatory=mandatory)
         self.says(method, *_content(body, properties), channel=channel)
 
     def consumes(self, queue: str, *, auto_ack: bool = False, channel: int = 1) -> None:

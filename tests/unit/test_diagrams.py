@@ -105,6 +105,7 @@ def test_of_many_messages_the_first_and_the_last_are_drawn_and_the_rest_is_count
     assert "message 1: 0" in text
     assert "message 10000: 9999" in text
     assert len(text.splitlines()) < 20
+    wire.story.end += 1
     chart = wire.story.timeline(most=6)
     assert len({bar["message"] for bar in chart.source["data"]["values"]}) == 6
     assert chart.text.endswith("9,994 messages left out")
@@ -134,16 +135,14 @@ def test_a_story_without_messages_has_pictures_all_the_same():
 
 
 def test_a_timeline_has_a_lane_for_each_queue_and_process_in_the_order_of_their_appearance():
-    picture = told("a_killed_worker").timeline(round_to=0.5)
+    picture = told("a_killed_worker").timeline(round_to=0.1)
     assert picture.text == """\
-queue naps                   request 1 waiting 0-0; request 1 waiting 0-0
-Napper-0                     request 1 being worked on 0-0
-Napper-1                     request 1 being worked on 0-1
-callback queue of RpcClient  reply to request 1 waiting 1-1"""
+Napper-0    request 1 held 0-0
+queue naps  request 1 waiting 0-0.2
+Napper-1    request 1 held 0.2-1.2"""
     chart = mime_bundle(picture)[VEGALITE]
     assert json.loads(json.dumps(chart)) == chart
-    assert chart["layer"][0]["encoding"]["y"]["sort"] == [
-        "queue naps", "Napper-0", "Napper-1", "callback queue of RpcClient"]
+    assert chart["layer"][0]["encoding"]["y"]["sort"] == ["Napper-0", "queue naps", "Napper-1"]
 
 
 def test_a_topology_shows_exchanges_bindings_queues_and_consumers():
@@ -170,4 +169,24 @@ def test_a_topology_shows_exchanges_bindings_queues_and_consumers():
         '    n4(["Logger-0"])',
         '    n1 -->|"error.#35;"| n3',
         '    n3 -->|"2 consumers"| n4',
+    ]
+
+
+def test_what_a_server_does_at_one_go_is_drawn_at_one_go():
+    wire = Wire()
+    asked(wire, "1")
+    server, client = wire.peer("AdditionServer-0"), wire.peer("RpcClient")
+    server.consumes("addition")
+    client.consumes("answers", auto_ack=True)
+    tag = server.gets("addition", "1", correlation_id="1", reply_to="answers")
+    for _ in range(2):
+        server.publishes("answers", "8", correlation_id="1")
+        client.gets("answers", "8", correlation_id="1")
+    server.acks(tag)
+    assert wire.story.sequence().text.splitlines()[2:] == [
+        "AdditionServer-0 -> queue answers: reply to request 1: 8",
+        "AdditionServer-0 -> queue answers: reply 2 to request 1: 8",
+        "AdditionServer-0 -> queue addition: ack request 1",
+        "queue answers -> RpcClient: reply to request 1",
+        "queue answers -> RpcClient: reply 2 to request 1",
     ]

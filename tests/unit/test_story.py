@@ -258,14 +258,14 @@ def test_direct_reply_to_is_followed_though_the_broker_renames_it(wire, server):
 
 def test_a_message_that_comes_back_is_returned(wire):
     sender = wire.peer("sender")
-    sender.publishes("nowhere", "lost")
-    sender.publishes("nowhere", "lost")
+    for mandatory in (False, True, True):
+        sender.publishes("nowhere", "lost", mandatory=mandatory)
     for _ in range(2):
         sender.hears(
             spec.Basic.Return(reply_code=312, reply_text="NO_ROUTE", exchange="", routing_key="nowhere"),
             *((message := wire.story.messages[0]).properties, message.body, message.size),
         )
-    assert set(states(wire).values()) == {"returned"}
+    assert list(states(wire).values()) == ["no queue", "returned", "returned"]
 
 
 def test_publisher_confirms_are_noted(wire):
