@@ -67,7 +67,7 @@ class Arrival:
             return OUTCOMES[self._last.outcome]
         if self.message.returned:
             return "returned"
-        if self._last is None and not self.message.routed:
+        if self._last is None and self.message.queues == ():
             return "no queue"
         deadline = self.message.deadline
         return "expired" if deadline is not None and time.monotonic() > deadline else "waiting"

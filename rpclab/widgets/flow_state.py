@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from rpclab.widgets.flow_chips import CLIENT, EXCHANGE, HOLDERS, QUEUE, WORKER, Chip, Chips, Place
-from rpclab.widgets.flow_routing import Emptied, Routing
 from rpclab.wire.messages import ACKED, AUTO_ACKED, LOST, REJECTED, REPLY, REQUEST, REQUEUED, Step
+from rpclab.wire.routing import Emptied, Routing
 
 TOTALS = ("published", "delivered", "acked", "replies", "redelivered", "returned", "rejected", "expired")
 

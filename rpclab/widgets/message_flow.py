@@ -17,12 +17,12 @@ from rpclab.table import Table
 from rpclab.widgets.flow_boxes import Box, boxes
 from rpclab.widgets.flow_chips import QUEUE, WORKER
 from rpclab.widgets.flow_details import as_text, details
-from rpclab.widgets.flow_routing import Routing
 from rpclab.widgets.flow_scene import Scene
 from rpclab.widgets.flow_state import TOTALS, FlowState, summary
 from rpclab.widgets.refresh import Refresher
 from rpclab.wire.frames import Event
 from rpclab.wire.messages import Message, Step
+from rpclab.wire.routing import Routing
 
 WAIT_SECONDS = 30.0
 CLOSED = "Closed: the picture is as it was."

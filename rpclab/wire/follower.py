@@ -79,7 +79,7 @@ class Follower:
         if not event.from_client:
             return
         message = self._new(event, event.link.name)
-        message.routed, message.mandatory = event.queue is not None, bool(event.method.mandatory)
+        message.queues, message.mandatory = event.queues, bool(event.method.mandatory)
         if (unconfirmed := self._unconfirmed.get((event.link.number, event.channel))) is not None:
             self._counts["confirms", event.link.number, event.channel] += 1
             unconfirmed[self._counts["confirms", event.link.number, event.channel]] = message

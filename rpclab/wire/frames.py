@@ -72,8 +72,10 @@ class Event:
     size : int
         The length of the whole body in bytes.
     queue : str or None
-        The queue that a delivery came from, None for a consumer that was not seen to begin; the queue that the default
-        exchange gives a message to, None if no such queue was seen; None for other methods.
+        The queue that a delivery came from; None for other methods, and for a consumer that was not seen to begin.
+    queues : tuple of str or None
+        The queues that a published message was put into, as they are shown; None for other methods, and where that is
+        not known.
     auto_ack : bool
         Whether a delivery counts as acknowledged with its being sent.
     """
@@ -87,6 +89,7 @@ class Event:
     body: bytes = b""
     size: int = 0
     queue: str | None = None
+    queues: tuple[str, ...] | None = None
     auto_ack: bool = False
 
     @property

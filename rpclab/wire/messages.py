@@ -102,8 +102,8 @@ class Message:
         When it was published, in seconds of ``time.monotonic()``.
     deliveries : list of Delivery
         In order.
-    routed : bool
-        Whether a queue is known that it goes to.
+    queues : tuple of str or None
+        The queues that it was put into, as they are shown; None if that is not known.
     mandatory : bool
         Whether the publisher wants it back if no queue takes it.
     returned : str
@@ -133,7 +133,7 @@ class Message:
     size: int
     time: float
     deliveries: list[Delivery] = field(default_factory=list)
-    routed: bool = False
+    queues: tuple[str, ...] | None = None
     mandatory: bool = False
     returned: str = ""
     dead_lettered: str = ""
@@ -145,9 +145,9 @@ class Message:
 
     @property
     def queue(self) -> str:
-        """The queues that it was seen in, or the one that its routing key names."""
-        seen = list(dict.fromkeys(delivery.queue for delivery in self.deliveries))
-        return ", ".join(seen) if seen else "" if self.exchange else self.routing_key
+        """The queues that it was put into or came from; if there are none, the one that its routing key names."""
+        seen = dict.fromkeys([*(self.queues or ()), *(delivery.queue for delivery in self.deliveries)])
+        return ", ".join(seen) or ("" if self.exchange else self.routing_key)
 
     @property
     def deadline(self) -> float | None:
@@ -157,11 +157,17 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be expected of it: each of its deliveries has come to its end."""
-        if self.returned:
-            return True
-        last = {delivery.queue: delivery.outcome for delivery in self.deliveries}
-        return bool(last) and all(outcome not in (HELD, *BACK_IN_THE_QUEUE) for outcome in last.values())
+        """Whether nothing more is to be expected of it: it went nowhere, or each queue's last delivery has ended."""
+        outcomes = self._outcomes
+        return bool(self.returned) or self.queues == () or (bool(outcomes) and not any(
+            outcome in (None, HELD, *BACK_IN_THE_QUEUE) for outcome in outcomes
+        ))
+
+    @property
+    def _outcomes(self) -> list[str | None]:
+        """What became of the last delivery from each queue; None for a queue that has not delivered it yet."""
+        last = dict.fromkeys(self.queues or ()) | {delivery.queue: delivery.outcome for delivery in self.deliveries}
+        return list(last.values())
 
     def state(self, now: float) -> str:
         """Return what became of it, at a time of ``time.monotonic()``.
@@ -170,20 +176,20 @@ class Message:
         -------
         str
             ``returned``, ``dead-lettered``, ``waiting``, ``expired``, ``held``, ``waiting again``, ``acked``,
-            ``auto-acked`` or ``rejected``. Of what nobody was seen to take, ``no queue`` if the default exchange has
-            none of that name, and ``published`` if another exchange has it, of which the frames do not tell.
+            ``auto-acked`` or ``rejected``; ``no queue`` if none was there to take it, and ``published`` if nothing is
+            known of the exchange that it went to.
         """
         if self.returned:
             return "returned"
-        late = self.deadline is not None and now > self.deadline
-        last = [delivery.outcome for delivery in {d.queue: d for d in self.deliveries}.values()]
-        if HELD in last:
+        outcomes = self._outcomes
+        if HELD in outcomes:
             return HELD
-        if not last and not self.routed:
-            return "published" if self.exchange else "no queue"
-        if not last or any(outcome in BACK_IN_THE_QUEUE for outcome in last):
-            return "expired" if late else "waiting again" if last else "waiting"
-        return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in last else last[-1]
+        if not outcomes:
+            return "published" if self.queues is None else "no queue"
+        if any(outcome in (None, *BACK_IN_THE_QUEUE) for outcome in outcomes):
+            late = self.deadline is not None and now > self.deadline
+            return "expired" if late else "waiting" if None in outcomes else "waiting again"
+        return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in outcomes else outcomes[-1]
 
     def answer(self, now: float) -> str:
         """Return how a request was answered so far; empty for what is no request.

@@ -10,6 +10,7 @@ from pika import spec
 
 from rpclab.rpc.queues import DIRECT_REPLY_TO
 from rpclab.wire.frames import Event
+from rpclab.wire.routing import Routing
 
 SERVER_NAMED = "amq.gen-"
 
@@ -30,15 +31,12 @@ class Registry:
         self._getting: dict[tuple, deque[Source]] = defaultdict(deque)
         self._consumers: dict[tuple, Source] = {}
         self._owners: dict[str, str] = {}
-        self._queues: set[str] = set()
-        self._exclusive: dict[int, set[str]] = defaultdict(set)
+        self._routing = Routing(self.shown)
         self._names: dict[int, str] = {}
         self._steps = {
             spec.Connection.StartOk: self._named,
             spec.Queue.Declare: self._declare,
             spec.Queue.DeclareOk: self._declared,
-            spec.Queue.Delete: self._deleted,
-            spec.Basic.Publish: self._published,
             spec.Basic.Consume: self._consume,
             spec.Basic.ConsumeOk: self._consuming,
             spec.Basic.Cancel: self._cancelled,
@@ -50,14 +48,17 @@ class Registry:
         }
 
     def take(self, event: Event) -> Event:
-        """Take note of one event and return it, together with the queue that a message comes from or goes to."""
+        """Take note of one event and return it, a message together with the queue that it comes from or goes to."""
         if event.method is None:
             self._names.pop(event.link.number, None)
-            self._queues -= self._exclusive.pop(event.link.number, set())
             self._forget(event.link.number)
-            return event
         step = self._steps.get(type(event.method))
         source = step(event, (event.link.number, event.channel)) if step else None
+        # After the steps: a queue that the broker named is shown with its owner.
+        if self._routing.concerns(event):
+            self._routing.take(event)
+        if isinstance(event.method, spec.Basic.Publish):
+            return replace(event, queues=self._routing.queues_of(event))
         return replace(event, queue=source.queue, auto_ack=source.auto_ack) if source else event
 
     def consumers(self, queue: str) -> int:
@@ -70,8 +71,8 @@ class Registry:
         return sorted(self._names.get(link, f"connection {link}") for link in links)
 
     def deleted(self, queue: str) -> None:
-        """Take note that a queue is gone."""
-        self._queues.discard(queue)
+        """Take note that a queue is gone, though that did not cross a connection."""
+        self._routing.forget(self.shown(queue))
 
     def shown(self, queue: str) -> str:
         """Return a queue's name as people are shown it: the same in each run, also where the broker made it up."""
@@ -93,27 +94,15 @@ class Registry:
         self._declaring[channel].append(event.method.exclusive)
 
     def _declared(self, event: Event, channel: tuple) -> None:
-        self._queues.add(event.method.queue)
         if self._declaring[channel] and self._declaring[channel].popleft():
             self._owners[event.method.queue] = event.link.name
-            self._exclusive[event.link.number].add(event.method.queue)
-
-    def _deleted(self, event: Event, channel: tuple) -> None:
-        self.deleted(event.method.queue)
-
-    def _published(self, event: Event, channel: tuple) -> Source | None:
-        """Return the queue that the default exchange gives a message to, if there is one."""
-        queue = event.method.routing_key
-        there = queue in self._queues or queue.startswith(DIRECT_REPLY_TO)
-        return Source(queue, False) if there and not event.method.exchange else None
 
     def _consume(self, event: Event, channel: tuple) -> None:
         self._subscribing[channel].append(Source(event.method.queue, event.method.no_ack))
 
     def _consuming(self, event: Event, channel: tuple) -> None:
         if self._subscribing[channel]:
-            source = self._consumers[(*channel, event.method.consumer_tag)] = self._subscribing[channel].popleft()
-            self._queues.add(source.queue)
+            self._consumers[(*channel, event.method.consumer_tag)] = self._subscribing[channel].popleft()
 
     def _cancelled(self, event: Event, channel: tuple) -> None:
         self._consumers.pop((*channel, event.method.consumer_tag), None)

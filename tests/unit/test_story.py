@@ -75,6 +75,7 @@ def test_a_message_for_a_queue_that_there_is_not_has_no_queue(wire, server):
     sender.publishes("addition", "there")
     sender.publishes("Addition", "nowhere")
     sender.publishes("key", "perhaps", exchange="events")
+    assert wire.story.messages[-1].queue == ""
     assert states(wire) == {"message 1": "waiting", "message 2": "no queue", "message 3": "published"}
     assert "(queue Addition: no such queue, message 2 is gone)" in str(wire.story.sequence())
 
@@ -165,6 +166,22 @@ def test_equal_messages_are_told_apart_by_their_order(wire, server):
     assert list(states(wire).values()) == ["held", "acked", "waiting"]
     server.acks(first)
     assert list(states(wire).values()) == ["acked", "acked", "waiting"]
+
+
+def test_a_message_waits_in_each_queue_that_an_exchange_has_put_it_into(wire):
+    sender, receiver = wire.peer("sender"), wire.peer("receiver")
+    sender.says(spec.Exchange.Declare(exchange="events", type="topic"))
+    sender.hears(spec.Exchange.DeclareOk())
+    for queue, pattern in (("mail", "sum.*"), ("log", "#")):
+        sender.declares(queue)
+        sender.says(spec.Queue.Bind(queue=queue, exchange="events", routing_key=pattern))
+        sender.hears(spec.Queue.BindOk())
+    sender.publishes("sum.done", "8", exchange="events")
+    sender.publishes("failed", "no", exchange="events")
+    assert [message.queue for message in wire.story.messages] == ["mail, log", "log"]
+    receiver.consumes("log")
+    receiver.acks(receiver.gets("log", "8", exchange="events", key="sum.done"))
+    assert states(wire) == {"message 1": "waiting", "message 2": "waiting"}
 
 
 def test_a_copy_in_each_queue_is_one_message_with_a_delivery_from_each(wire):
@@ -329,6 +346,6 @@ def test_of_a_killed_worker_the_recorded_frames_tell_both_deliveries():
 
 def test_dead_letters_and_returns_are_told_apart_in_the_recorded_frames():
     to_both, lost = told("dead_letters_and_returns").messages
-    assert (to_both.queue, to_both.dead_lettered, to_both.confirmed) == ("copies, work, dead", "rejected", True)
+    assert (to_both.queue, to_both.dead_lettered, to_both.confirmed) == ("work, copies, dead", "rejected", True)
     assert [delivery.outcome for delivery in to_both.deliveries] == ["acked", "rejected", "auto-acked"]
     assert (lost.returned, lost.state(0)) == ("NO_ROUTE", "returned")

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from pika import spec
 
-from rpclab.widgets.flow_matching import Binding, takes
+from rpclab.rpc.queues import DIRECT_REPLY_TO
+from rpclab.wire.bindings import Binding, takes
 from rpclab.wire.frames import Event
 
 PREDECLARED = {
@@ -116,6 +117,15 @@ class Routing:
             return None
         return list(self._reached(exchange, key, headers or {}, set()))
 
+    def queues_of(self, published: Event) -> tuple[str, ...] | None:
+        """Return the queues that a ``Basic.Publish`` put its message into; None if the exchange was not seen."""
+        method = published.method
+        if not method.exchange and not method.routing_key.startswith(DIRECT_REPLY_TO):
+            name = self.shown(method.routing_key)
+            return (name,) if name in self.queues else ()
+        found = self.queues_for(method.exchange, method.routing_key, published.properties.headers)
+        return None if found is None else tuple(map(self.shown, found))
+
     def dead_letter_queues(self, queue: str, key: str, headers: Mapping | None) -> list[str]:
         """Return the queues that a message goes to when this one gives it up; none if it is then gone."""
         declared = self.queues.get(queue)
@@ -182,13 +192,14 @@ class Routing:
         return [Emptied(self._queue_of(asked, channel), deleted=False)]
 
     def _delete(self, asked, channel: tuple, answer) -> list[Emptied]:
-        return [self._forget(self._queue_of(asked, channel))]
+        return [self.forget(self._queue_of(asked, channel))]
 
     def _delete_exchange(self, asked, channel: tuple, answer) -> None:
         self._types.pop(asked.exchange, None)
         self._bindings.pop(asked.exchange, None)
 
-    def _forget(self, queue: str) -> Emptied:
+    def forget(self, queue: str) -> Emptied:
+        """Take note that a queue is gone, with its bindings."""
         self.queues.pop(queue, None)
         for bindings in self._bindings.values():
             bindings[:] = [binding for binding in bindings if binding.to_exchange or binding.destination != queue]
@@ -198,7 +209,7 @@ class Routing:
         """Forget what a connection asked for; its exclusive queues end with it."""
         for channel in [channel for channel in self._asked if channel[0] == link]:
             del self._asked[channel]
-        return [self._forget(queue.name) for queue in list(self.queues.values()) if queue.owner == link]
+        return [self.forget(queue.name) for queue in list(self.queues.values()) if queue.owner == link]
 
 
 def _source(asked) -> str:
