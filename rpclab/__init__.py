@@ -25,6 +25,9 @@ _HOME = {
     "rpclab.widgets.queue_monitor": ["QueueMonitor"],
     "rpclab.widgets.message_flow": ["MessageFlow"],
     "rpclab.widgets.control_room": ["ControlRoom"],
+    "rpclab.course.catalogue": ["exercise"],
+    "rpclab.course.prediction": ["predict"],
+    "rpclab.course.progress": ["progress"],
     "rpclab.errors": [
         "AccessRefused", "Blocked", "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed",
         "ConnectionLost", "InvalidName", "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse",

@@ -143,6 +143,16 @@ class Lab:
         found = None if self._closed else inventory.queues(self.broker, self._api, self.vhost)
         if found is None:
             raise self._gone()
+        return self.queue_table(found)
+
+    def queue_table(self, found: list[dict]) -> Table:
+        """Return queues as `queues` does, from what the broker said of them.
+
+        Parameters
+        ----------
+        found : list of dict
+            What `rpclab.broker.inventory.queues` returned.
+        """
         registry = self.tap.registry
         rows = [
             {

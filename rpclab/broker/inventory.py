@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pika
 from pika.exceptions import ChannelClosedByBroker
 
 from rpclab.broker.address import Broker
@@ -11,30 +12,44 @@ from rpclab.broker.connect import connect
 from rpclab.broker.management import LIVE, Management
 
 
-def queues(broker: Broker, api: Management, vhost: str) -> list[dict] | None:
+def queues(
+    broker: Broker, api: Management, vhost: str, *, connection: pika.BlockingConnection | None = None
+) -> list[dict] | None:
     """Return the virtual host's queues as the HTTP API describes them, with live counts, sorted by name.
 
     ``consumers`` is added to each: the API reports it seconds late, a passive declare at once. It is None for a queue
     that is exclusive to another connection, which the broker does not let us ask. The messages that are ready are
     counted in the same way, because the API's figure for a quorum queue is late as well.
+
+    Parameters
+    ----------
+    connection : pika.BlockingConnection, optional
+        One to ask by; without it, one is opened for the purpose.
     """
     found = api.get("queues", vhost, **LIVE)
     if found is None:
         return None
-    counts = _counts(broker, vhost, [queue["name"] for queue in found if not queue["exclusive"]]) if found else {}
+    names = [queue["name"] for queue in found if not queue["exclusive"]]
+    if not names:
+        counts = {}
+    elif connection:
+        counts = _counts(connection, names)
+    else:
+        with connect(broker.parameters(vhost), "rpclab inventory") as opened:
+            counts = _counts(opened, names)
     none_known = {"consumers": None}
     return [queue | counts.get(queue["name"], none_known) for queue in sorted(found, key=lambda q: q["name"])]
 
 
-def _counts(broker: Broker, vhost: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
+def _counts(connection: pika.BlockingConnection, names: Iterable[str]) -> dict[str, dict[str, int]]:
     counts = {}
-    with connect(broker.parameters(vhost), "rpclab inventory") as connection:
-        channel = connection.channel()
-        for name in names:
-            try:
-                declared = channel.queue_declare(name, passive=True).method
-            except ChannelClosedByBroker:  # deleted since it was listed; the refusal closed the channel
-                channel = connection.channel()
-            else:
-                counts[name] = {"consumers": declared.consumer_count, "messages_ready": declared.message_count}
+    channel = connection.channel()
+    for name in names:
+        try:
+            declared = channel.queue_declare(name, passive=True).method
+        except ChannelClosedByBroker:  # deleted since it was listed; the refusal closed the channel
+            channel = connection.channel()
+        else:
+            counts[name] = {"consumers": declared.consumer_count, "messages_ready": declared.message_count}
+    channel.close()
     return counts

@@ -11,6 +11,7 @@ import pika
 
 from rpclab.broker.connect import connect
 
+SUFFIX = ".answered"
 SEGMENT_BYTES = 1_000_000
 MOST_BYTES = 20_000_000
 RECALL_SECONDS = 10
@@ -37,7 +38,7 @@ class ReplyMemory:
     """
 
     def __init__(self, queue: str, seconds: float, parameters: pika.connection.Parameters):
-        self._stream = f"{queue}.answered"
+        self._stream = f"{queue}{SUFFIX}"
         self._seconds = seconds
         # Written and read now and then only, so that no heartbeat of it would be on time.
         self._parameters = copy.copy(parameters)

@@ -33,6 +33,7 @@ def main(payload: bytes, link: Connection, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     # An interrupted cell interrupts the notebook's whole process group; the workers are not meant.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_process_group()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr = lines = _Lines(link)
     try:
@@ -47,6 +48,16 @@ def main(payload: bytes, link: Connection, environment: dict[str, str]) -> None:
     except Exception:  # noqa: BLE001  the traceback is for the one who wrote the class
         print(traceback.format_exc().rstrip())
         sys.exit(1)
+
+
+def _leave_process_group() -> None:
+    """Have the operating system wake and end this process if it is paused when its parent dies.
+
+    Paused, it cannot watch its parent. But a process group whose last tie to its session is gone is sent SIGHUP and
+    SIGCONT if one of its members is stopped: https://pubs.opengroup.org/onlinepubs/9699919799/functions/_exit.html.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 def _end_with_parent() -> None:

@@ -3,135 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 import time
-from collections import deque
-from multiprocessing.connection import Connection
 
 import cloudpickle
 
 from rpclab.errors import InvalidOption, LabError, WorkerFailed
-from rpclab.rpc import worker_process
+from rpclab.rpc.worker import START_SECONDS, STOP_SECONDS, Worker
 from rpclab.table import Table
 
-START_SECONDS = 15.0
-STOP_SECONDS = 5.0
-LINES_KEPT = 1_000
-
-
-class Worker:
-    """One server in one process.
-
-    Attributes
-    ----------
-    name : str
-        The process's name, for example ``FibonacciServer-0``.
-    pid : int
-        The operating system's number for it.
-    """
-
-    def __init__(self, name: str, payload: bytes, context, changed: threading.Condition):
-        self.name = name
-        self.stopped = False
-        self._lines: deque[str] = deque(maxlen=LINES_KEPT)
-        self._changed = changed
-        self._ready = False
-        self._silent = False
-        receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=worker_process.main, args=(payload, sender, dict(os.environ)), name=name, daemon=True
-        )
-        self._process.start()
-        sender.close()
-        self.pid: int = self._process.pid
-        self._listener = threading.Thread(target=self._listen, args=(receiver,), name=f"log of {name}", daemon=True)
-        self._listener.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.is_alive()
-
-    @property
-    def state(self) -> str:
-        """``starting``, ``running``, ``stopped`` (it was asked to) or ``dead`` (it was not)."""
-        if self.alive:
-            return "running" if self._ready else "starting"
-        return "stopped" if self.stopped else "dead"
-
-    @property
-    def exitcode(self) -> int | None:
-        """None while it runs; 0 for a clean end, -9 for one by SIGKILL, and so on."""
-        return self._process.exitcode
-
-    @property
-    def log(self) -> list[str]:
-        """The lines that it has printed, at most the last 1,000."""
-        with self._changed:
-            return list(self._lines)
-
-    def wait_until_ready(self, timeout: float = START_SECONDS) -> None:
-        """Return when it consumes.
-
-        Raises
-        ------
-        WorkerFailed
-            If it ends before that, with what it printed.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._silent, timeout)
-        if not self._ready:
-            self._process.join(STOP_SECONDS if self._silent else 0)
-            what = f"ended (exit code {self.exitcode})" if not self.alive else f"was not ready after {timeout:g} s"
-            said = "\n".join(self.log) or "(nothing printed)"
-            raise WorkerFailed(f"{self.name} {what}. What it printed:\n{said}")
-
-    def kill(self) -> None:
-        """End it at once with SIGKILL, whatever it is doing; it cannot object."""
-        self._process.kill()
-        self._process.join()
-        self._listener.join(STOP_SECONDS)
-
-    def terminate(self) -> None:
-        """Ask it to end, without waiting."""
-        self.stopped = True
-        self._process.terminate()
-
-    def join(self, timeout: float) -> None:
-        """Wait until it has ended; after the timeout in seconds, kill it."""
-        self._process.join(timeout)
-        if self.alive:
-            self.kill()
-        self._listener.join(STOP_SECONDS)
-
-    def __repr__(self) -> str:
-        return f"{self.name} {self.state}"
-
-    def _listen(self, receiver: Connection) -> None:
-        """Collect what the process says until it has ended; runs in a thread of its own."""
-        with receiver:
-            while True:
-                try:
-                    said = receiver.recv_bytes()
-                except (EOFError, OSError):
-                    break
-                with self._changed:
-                    if said == worker_process.READY:
-                        self._ready = True
-                    else:
-                        self._lines.append(said.decode())
-                    self._changed.notify_all()
-        with self._changed:
-            self._silent = True
-            self._changed.notify_all()
+MOST = 64
 
 
 class Workers:
     """Several processes that each run one server; a context manager.
 
     The class is sent to the processes by value, so it may have been defined in a notebook cell. The processes end with
-    this one, however it ends.
+    this one, however it ends. Any thread may start, pause and end them, also at the same time as another one.
 
     Parameters
     ----------
@@ -156,6 +44,7 @@ class Workers:
         if not isinstance(cls, type) or not callable(getattr(cls, "start", None)):
             raise InvalidOption(f"{cls!r} cannot be run by Workers: it is no class with a start method.")
         self._changed = threading.Condition()
+        self._counting = threading.Lock()
         if start_method not in multiprocessing.get_all_start_methods():
             known = ", ".join(multiprocessing.get_all_start_methods())
             raise InvalidOption(f"start_method={start_method!r}: on this system it is one of {known}.")
@@ -178,11 +67,14 @@ class Workers:
 
     def scale(self, count: int) -> None:
         """Start or stop processes until so many run; return when all of them consume."""
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 64:
-            raise InvalidOption(f"count={count!r}: it is the number of processes, up to 64.")
-        running = [worker for worker in self._workers if worker.alive]
-        _stop(running[count:])
-        fresh = [self._start_one() for _ in range(count - len(running))]
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST:
+            raise InvalidOption(f"count={count!r}: it is the number of processes, up to {MOST}.")
+        with self._counting:
+            running = self._running()
+            surplus = running[count:]
+            _ask_to_stop(surplus)
+            fresh = [self._start() for _ in range(count - len(running))]
+        _join(surplus)
         try:
             for worker in fresh:
                 worker.wait_until_ready()
@@ -190,13 +82,57 @@ class Workers:
             self.stop()
             raise
 
+    def start_one(self) -> Worker:
+        """Start one more process and return it when it consumes.
+
+        Raises
+        ------
+        WorkerFailed
+            If it ends before that; the others go on.
+        InvalidOption
+            If there are 64 already.
+        """
+        with self._counting:
+            if len(self._running()) >= MOST:
+                raise InvalidOption(f"{self.name} has {MOST} processes already, which is as many as there can be.")
+            worker = self._start()
+        worker.wait_until_ready()
+        return worker
+
+    def stop_one(self, index: int) -> None:
+        """Ask one process to end when it has answered what it has taken, and return when it has."""
+        self[index].stop()
+
     def kill(self, index: int) -> None:
         """End one process at once with SIGKILL, as ``kill -9`` does."""
         self[index].kill()
 
+    def pause(self, index: int) -> None:
+        """Put one process on hold with SIGSTOP, as ``kill -STOP`` does: alive, connected, and doing nothing.
+
+        Raises
+        ------
+        LabError
+            If it has ended, or was asked to.
+        """
+        self[index].pause()
+
+    def resume(self, index: int) -> None:
+        """Have a paused process go on with SIGCONT; does nothing to one that runs.
+
+        Raises
+        ------
+        LabError
+            If it has ended.
+        """
+        self[index].resume()
+
     def stop(self) -> None:
         """End all processes; a second time does nothing."""
-        _stop(self._workers)
+        with self._counting:
+            workers = list(self._workers)
+            _ask_to_stop(workers)
+        _join(workers)
 
     @property
     def log(self) -> str:
@@ -243,17 +179,23 @@ class Workers:
     def __repr__(self) -> str:
         return f"Workers({', '.join(map(repr, self._workers)) or 'none'})"
 
-    def _start_one(self) -> Worker:
+    def _running(self) -> list[Worker]:
+        """Return those that are to stay: one that was asked to stop is as good as gone."""
+        return [worker for worker in self._workers if worker.alive and not worker.stopped]
+
+    def _start(self) -> Worker:
         worker = Worker(f"{self.name}-{self._number}", self._payload, self._context, self._changed)
         self._number += 1
         self._workers.append(worker)
         return worker
 
 
-def _stop(workers: list[Worker]) -> None:
-    running = [worker for worker in workers if worker.alive]
-    for worker in running:
+def _ask_to_stop(workers: list[Worker]) -> None:
+    for worker in workers:
         worker.terminate()
+
+
+def _join(workers: list[Worker]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    for worker in running:
+    for worker in workers:
         worker.join(max(0, deadline - time.monotonic()))

@@ -39,16 +39,17 @@ table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0
 .rpclab-workers { display: flex; flex-flow: row wrap; gap: 8px; overflow: visible; margin: 4px 0; }
 .rpclab-worker { width: 262px; box-sizing: border-box; border: 1px solid var(--jp-border-color2, #ccc);
   border-radius: 4px; padding: 6px 8px; color: var(--jp-ui-font-color1, #222); }
+.rpclab-worker .widget-html-content { min-width: 0; overflow: hidden; }
 .rpclab-worker-head { display: flex; justify-content: space-between; font-size: 14px; line-height: 1.8; }
 .rpclab-worker-head b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .rpclab-worker-head span { font-size: 12px; white-space: nowrap; color: var(--jp-ui-font-color2, #555); }
 .rpclab-worker .rpclab-state { display: inline-block; max-width: 100%; box-sizing: border-box; overflow: hidden;
   text-overflow: ellipsis; line-height: 1.6; }
-.rpclab-worker pre.rpclab-lines { height: 51px; margin: 2px 0 4px; overflow: hidden; white-space: pre; text-overflow: ellipsis;
-  font-size: 12px; line-height: 17px; color: var(--jp-ui-font-color1, #222); }
+.rpclab-worker pre.rpclab-lines { height: 51px; margin: 2px 0 4px; overflow: hidden; white-space: pre;
+  text-overflow: ellipsis; font-size: 12px; line-height: 17px; color: var(--jp-ui-font-color1, #222); }
 .rpclab-worker button { width: auto; min-width: 70px; padding: 0 8px; }
 .rpclab-queue { align-items: center; flex-wrap: wrap; border-top: 1px solid var(--jp-border-color3, #eee); }
-.rpclab-queue-text { display: grid; grid-template-columns: 200px 120px 66px 78px 84px 120px; column-gap: 8px;
+.rpclab-queue-text { display: grid; grid-template-columns: 222px 120px 66px 78px 84px 120px; column-gap: 8px;
   align-items: center; line-height: 30px; color: var(--jp-ui-font-color1, #222); }
 .rpclab-queue-text code { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .rpclab-queue-text span { font-size: 12px; text-align: right; white-space: nowrap;
@@ -60,6 +61,7 @@ table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0
 .rpclab-level i.unacked, .rpclab-legend i.unacked {
   background: repeating-linear-gradient(135deg, #d98a00 0 3px, #fff2d6 3px 6px); }
 .rpclab-legend i { display: inline-block; width: 22px; height: 12px; margin: 0 2px 0 8px; vertical-align: -1px; }
+.rpclab-spark { border-bottom: 1px dotted var(--jp-border-color1, #bdbdbd); }
 .rpclab-spark path { fill: none; stroke: var(--jp-ui-font-color1, #222); stroke-width: 1.5; }
 </style>"""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rpclab import LabError, RpcClient, RpcServer, WorkerFailed, Workers
+from rpclab import InvalidOption, LabError, RpcClient, RpcServer, WorkerFailed, Workers
 
 SERVER_IN_MAIN = """
 import rpclab
@@ -118,6 +120,71 @@ def test_more_and_fewer_processes(lab):
         lab.wait_for("echo", consumers=1)
         echo.scale(0)
         assert echo.pids == []
+
+
+def test_one_process_more_and_one_less(lab):
+    with Workers(Echo, count=2) as echo:
+        added = echo.start_one()
+        assert (added.name, added.state) == ("Echo-2", "running")
+        lab.wait_for("echo", consumers=3)
+        echo.stop_one(0)
+        assert [row["state"] for row in echo.table()] == ["stopped", "running", "running"]
+        lab.wait_for("echo", consumers=2)
+        echo.stop_one(0)
+        assert echo[0].exitcode == 0
+        assert echo.start_one().name == "Echo-3"
+
+
+def test_asking_a_dead_process_to_stop_does_not_make_it_one_that_stopped(lab):
+    with Workers(Echo, count=1) as echo:
+        echo.kill(0)
+        echo.stop_one(0)
+        assert echo[0].state == "dead"
+
+
+def test_one_process_that_fails_to_start_leaves_the_others_alone(lab, tmp_path):
+    trap = tmp_path / "trap"
+
+    class Trapped(Echo):
+        def __init__(self):
+            super().__init__()
+            if trap.exists():
+                raise ValueError("it snapped")
+
+    with Workers(Trapped, count=1) as trapped, RpcClient("echo") as client:
+        trap.touch()
+        with pytest.raises(WorkerFailed, match=r"Trapped-1 ended [^$]*it snapped"):
+            trapped.start_one()
+        assert [row["state"] for row in trapped.table()] == ["running", "dead"]
+        assert client.call("hello") == "hello"
+
+
+def test_there_are_64_processes_at_the_most(monkeypatch, lab):
+    monkeypatch.setattr("rpclab.rpc.workers.MOST", 2)
+    with Workers(Echo, count=2) as echo:
+        with pytest.raises(InvalidOption, match="Echo has 2 processes already"):
+            echo.start_one()
+        echo.kill(0)
+        assert echo.start_one().name == "Echo-2"
+
+
+def test_several_threads_start_stop_and_end_processes_at_the_same_time(lab):
+    with Workers(Echo, count=2) as echo, ThreadPoolExecutor(6) as threads:
+        deeds = [
+            threads.submit(echo.kill, 0), threads.submit(echo.start_one), threads.submit(echo.stop_one, 1),
+            threads.submit(echo.start_one), threads.submit(echo.kill, 0), threads.submit(echo.stop_one, 1),
+        ]
+        while not all(deed.done() for deed in deeds):
+            assert set(echo.table().column("state")) <= {"starting", "running", "stopped", "dead"}
+        for deed in deeds:
+            deed.result()
+        assert echo.names == ["Echo-0", "Echo-1", "Echo-2", "Echo-3"]
+        assert echo.table().column("state") == ["dead", "stopped", "running", "running"]
+        assert [worker.exitcode for worker in echo] == [-signal.SIGKILL, 0, None, None]
+        for scaling in [threads.submit(echo.scale, 3) for _ in range(3)]:
+            scaling.result()
+        assert len(echo.pids) == 3
+        lab.wait_for("echo", consumers=3)
 
 
 def test_a_server_that_cannot_be_made_fails_with_its_traceback(lab):

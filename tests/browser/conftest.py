@@ -50,7 +50,8 @@ def jupyterlab(tmp_path_factory) -> Iterator[str]:
     """What `make lab` opens, without a window of its own and with settings of its own; its address."""
     settings = tmp_path_factory.mktemp("jupyterlab")
     environment = os.environ | {
-        "JUPYTERLAB_SETTINGS_DIR": str(settings / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(settings / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(settings / "workspaces"),
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,0 +1,177 @@
+"""Committing to what will happen before it is run, and comparing afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+
+from rpclab.course import catalogue, record
+from rpclab.course.card import BAD, GOOD, OPEN, card
+from rpclab.course.question import Option, Question
+from rpclab.course.text import html, plain, unmarked
+from rpclab.course.verdict import RIGHT, WRONG
+from rpclab.errors import InvalidOption, LabError
+from rpclab.widgets import look
+
+NOT_MADE = "no prediction was made"
+_MOODS = {
+    RIGHT: (GOOD, "\u2713 as predicted"),
+    WRONG: (BAD, "\u2715 not as predicted"),
+    NOT_MADE: (OPEN, NOT_MADE),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """A prediction beside what happened.
+
+    Attributes
+    ----------
+    question : str
+        The prediction's id.
+    state : str
+        ``right``, ``wrong`` or ``no prediction was made``.
+    predicted : str
+        The option that was chosen; empty if none was.
+    happened : str
+        What was observed.
+    because : str
+        Why, and if the prediction was another, what is wrong with the idea behind it.
+    """
+
+    question: str
+    state: str
+    predicted: str
+    happened: str
+    because: str
+
+    def __repr__(self) -> str:
+        said = _MOODS[self.state][1].lstrip("\u2713\u2715 ")
+        lines = [f"{self.question}: {said}", *self._lines()]
+        return "\n".join([*map(plain, lines), "", plain(self.because)])
+
+    def _repr_html_(self) -> str:
+        mood, label = _MOODS[self.state]
+        return card(mood, label, self.question, "\n".join([*self._lines(), self.because]))
+
+    def _lines(self) -> list[str]:
+        predicted = [f"You predicted: {self.predicted}"] if self.state == WRONG else []
+        return [*predicted, f"What happened: {self.happened}"]
+
+
+class Prediction(widgets.VBox):
+    """A question with radio buttons; one commits to an option, runs the cells, and compares.
+
+    Parameters
+    ----------
+    question : Question
+        What to ask.
+    """
+
+    def __init__(self, question: Question):
+        self._question = question
+        self._chosen: Option | None = None
+        self._revealed = False
+        labels = [(unmarked(option.says), number) for number, option in enumerate(question.options)]
+        self._radio = widgets.RadioButtons(options=labels, value=None, layout={"width": "auto"})
+        self.button = widgets.Button(description="Commit", tooltip="Commit to this option", disabled=True)
+        self.button.on_click(lambda _: self._commit(question.options[self._radio.value]))
+        self._radio.observe(self._enable, "value")
+        self._note = widgets.HTML(look.note("Choose, and commit before you run the next cells."))
+        heading = widgets.HTML(look.title("What will happen?", question.id) + html(question.asks))
+        super().__init__([heading, self._radio, widgets.HBox([self.button, self._note])])
+        self.add_class("rpclab-card")
+
+    @property
+    def committed(self) -> str | None:
+        """The option that was committed to, or None."""
+        return self._chosen.says if self._chosen else None
+
+    def commit(self, option: int | str) -> Prediction:
+        """Commit to an option, as a click does.
+
+        Parameters
+        ----------
+        option : int or str
+            Its number, from 1, or its words.
+
+        Raises
+        ------
+        InvalidOption
+            If there is no such option.
+        LabError
+            If one was committed to before, or what happens was already revealed.
+        """
+        options = self._question.options
+        numbers = dict(enumerate(options, 1)) | {o.says: o for o in options} | {unmarked(o.says): o for o in options}
+        if isinstance(option, bool) or not isinstance(option, int | str) or option not in numbers:
+            raise InvalidOption(
+                f"{option!r} is no option of {self._question.id!r}: give a number from 1 to {len(options)}."
+            )
+        if self._chosen or self._revealed:
+            why = f"you predicted {self.committed!r}" if self._chosen else "what happens is known"
+            raise LabError(f"A prediction stands: {why}. For another try: rpclab.predict({self._question.id!r}).")
+        self._commit(numbers[option])
+        return self
+
+    def observed(self, value: object) -> Comparison:
+        """Compare the prediction with what was observed.
+
+        Parameters
+        ----------
+        value : object
+            What the cells have shown, for example ``lab.queues()["addition"]["ready"]``.
+        """
+        happened, chosen = self._question.option(value), self._chosen
+        state = NOT_MADE if chosen is None else RIGHT if chosen is happened else WRONG
+        if chosen and not self._revealed:
+            record.note(record.PREDICTIONS, self._question.id, state)
+        self._revealed = True
+        self._lock("It is known now what happens." if chosen is None else f"You committed to: {chosen.says}")
+        reasons = [chosen.because] if state == WRONG else []
+        reasons += [happened.because] if happened else ["That is none of the options: look at the cells again."]
+        says = happened.says if happened else f"`{value!r}`"
+        return Comparison(self._question.id, state, chosen.says if chosen else "", says, "\n".join(reasons))
+
+    def reveal(self) -> Comparison:
+        """Compare the prediction with what always happens."""
+        return self.observed(self._question.happens)
+
+    def __str__(self) -> str:
+        options = [
+            f"  {number}. {option.says}{'  (committed)' if option is self._chosen else ''}"
+            for number, option in enumerate(self._question.options, 1)
+        ]
+        return "\n".join([plain(self._question.asks), *options])
+
+    def __repr__(self) -> str:
+        return f"Prediction({self._question.id!r})"
+
+    def _enable(self, change) -> None:
+        self.button.disabled = change.new is None or self._radio.disabled
+
+    def _commit(self, option: Option) -> None:
+        self._chosen = option
+        self._radio.value = self._question.options.index(option)
+        self._lock(f"You committed to: {option.says}")
+
+    def _lock(self, said: str) -> None:
+        self._radio.disabled = self.button.disabled = True
+        self._note.value = look.note(unmarked(said))
+
+
+def predict(id: str) -> Prediction:
+    """Ask for a prediction: show it, commit to an option, run the cells, and compare with ``observed`` or ``reveal``.
+
+    Parameters
+    ----------
+    id : str
+        The lesson's number and the prediction's name.
+
+    Raises
+    ------
+    InvalidOption
+        If there is none; the message lists those of the lesson.
+    """
+    return Prediction(catalogue.question(id))

@@ -1,0 +1,479 @@
+"""The board of worker processes without a browser: what it knows of them, and what it has done to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from rpclab import (
+    ADDITION_CALLBACK_QUEUE,
+    AddClient,
+    AdditionServer,
+    CallbackWorker,
+    InvalidName,
+    InvalidOption,
+    LabError,
+    RpcClient,
+    RpcServer,
+    WorkerBoard,
+    Workers,
+)
+from rpclab.broker.connect import connect
+from rpclab.environment import connection_parameters
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+BURST = 2000
+UPDATES_PER_SECOND = 15
+
+
+class Held(RpcServer):
+    """Works on a request for as long as the file that it names is missing."""
+
+    def __init__(self, prefetch: int = 1):
+        super().__init__("held", prefetch=prefetch)
+
+    def handle(self, body: str) -> str:
+        print("took it", flush=True)
+        while not os.path.exists(body):
+            threading.Event().wait(0.01)
+        return "done"
+
+
+class Echo(RpcServer):
+    """Answers with what it was asked, and remembers it for a while if told to."""
+
+    def __init__(self, remember: float | None = None):
+        super().__init__("echo", prefetch=50, remember=remember)
+
+    def handle(self, body: str) -> str:
+        return body
+
+
+@pytest.fixture
+def gate(tmp_path) -> Iterator[Path]:
+    """A file that does not exist yet; made at the end in any case."""
+    gate = tmp_path / "gate"
+    yield gate
+    gate.touch()
+
+
+@pytest.fixture
+def held(lab) -> Iterator[Workers]:
+    with Workers(Held, count=2) as workers:
+        yield workers
+
+
+@pytest.fixture
+def client(held) -> Iterator[RpcClient]:
+    with RpcClient("held", timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def board(held) -> Iterator[WorkerBoard]:
+    board = WorkerBoard(held)
+    yield board
+    board.close()
+
+
+def states(board: WorkerBoard) -> list[str]:
+    return board.table().column("state")
+
+
+def busy(board: WorkerBoard) -> str:
+    """Return the name of the process that works, as soon as there is one."""
+    return until(lambda: [row["name"] for row in board.table() if row["state"].startswith("working")])[0]
+
+
+def shown(board: WorkerBoard) -> str:
+    """Return all that the board shows, as HTML."""
+
+    def texts(widget) -> Iterator[str]:
+        yield getattr(widget, "value", "")
+        for child in getattr(widget, "children", ()):
+            yield from texts(child)
+
+    return "\n".join(str(text) for text in texts(board))
+
+
+def card(board: WorkerBoard, name: str):
+    return until(lambda: [
+        each for group in board._groups for worker, each in group._cards.items() if worker.name == name
+    ])[0]
+
+
+def test_a_process_goes_from_idle_to_working_and_back_and_what_it_did_is_counted(board, client, gate, lab):
+    assert str(board).splitlines() == [
+        "name    state  done  redelivered",
+        "Held-0  idle      0            0",
+        "Held-1  idle      0            0",
+    ]
+    future = client.submit(str(gate))
+    name = busy(board)
+    assert board.table()[name]["state"] == "working on request 1"
+    until(lambda: "\u25b6 working on request 1</span>" in shown(board))
+    until(lambda: "for 1 s \u00b7 0 done, 0 redelivered" in shown(board))
+    gate.touch()
+    assert future.result(30) == "done"
+    lab.wait_for("held", unacked=0)
+    assert board.table()[name] == {"name": name, "state": "idle", "done": 1, "redelivered": 0}
+    until(lambda: "1 done, 0 redelivered" in shown(board))
+
+
+def test_what_a_killed_process_worked_on_is_redelivered_to_another(board, client, gate, lab):
+    future = client.submit(str(gate))
+    first = busy(board)
+    assert board.kill(first).text == f"kill {first}"
+    board.wait()
+    assert board.table()[first]["state"] == "dead"
+    second = until(lambda: [name for name in [busy(board)] if name != first])[0]
+    gate.touch()
+    assert future.result(30) == "done"
+    lab.wait_for("held", unacked=0)
+    assert board.table()[second] == {"name": second, "state": "idle", "done": 1, "redelivered": 1}
+    assert board.table()[first] == {"name": first, "state": "dead", "done": 0, "redelivered": 0}
+
+
+def test_a_paused_process_says_what_it_holds_and_goes_on_with_it(board, client, gate, lab):
+    future = client.submit(str(gate))
+    name = busy(board)
+    board.pause(name)
+    assert board.wait().table()[name]["state"] == "paused, holds request 1"
+    gate.touch()
+    assert not future.done()
+    board.resume(name)
+    assert future.result(30) == "done"
+    lab.wait_for("held", unacked=0)
+    assert states(board.wait()) == ["idle", "idle"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system has no SIGSTOP")
+def test_what_is_done_to_a_process_elsewhere_is_seen(board, held):
+    os.kill(held[0].pid, signal.SIGSTOP)
+    until(lambda: "paused" in card(board, "Held-0")._text.value)
+    os.kill(held[0].pid, signal.SIGKILL)
+    until(lambda: "dead" in card(board, "Held-0")._text.value)
+    assert states(board) == ["dead", "idle"]
+
+
+def test_processes_are_added_stopped_and_scaled(board, held, lab):
+    board.add()
+    assert states(board.wait()) == ["idle"] * 3
+    board.stop("Held-0")
+    assert states(board.wait()) == ["stopped", "idle", "idle"]
+    board.scale(1)
+    assert states(board.wait()) == ["stopped", "idle", "stopped"]
+    lab.wait_for("held", consumers=1)
+    assert held.names == ["Held-0", "Held-1", "Held-2"]
+
+
+def test_a_process_that_finishes_its_work_before_it_stops_says_so(board, client, gate):
+    future = client.submit(str(gate))
+    name = busy(board)
+    board.stop(name)
+    until(lambda: board.table()[name]["state"] == "stopping")
+    gate.touch()
+    assert future.result(30) == "done"
+    assert board.wait().table()[name]["state"] == "stopped"
+
+
+def test_a_click_does_what_the_method_does(board, held):
+    card(board, "Held-0").pause_button.click()
+    board.wait()
+    until(lambda: card(board, "Held-0").pause_button.description == "Resume")
+    assert states(board) == ["paused", "idle"]
+    card(board, "Held-0").pause_button.click()
+    assert states(board.wait()) == ["idle", "idle"]
+    card(board, "Held-0").kill_button.click()
+    card(board, "Held-1").stop_button.click()
+    board._groups[0].add_button.click()
+    assert states(board.wait()) == ["dead", "stopped", "idle"]
+    board._groups[0].count.value = 3
+    board._groups[0].scale_button.click()
+    assert states(board.wait()) == ["dead", "stopped", "idle", "idle", "idle"]
+
+
+def test_cards_and_their_buttons_stay_the_same_when_processes_come_and_go(board):
+    before = card(board, "Held-0"), card(board, "Held-1")
+    board.kill("Held-0")
+    board.add()
+    board.wait()
+    added = card(board, "Held-2")
+    until(lambda: len(board._groups[0]._space.children) == 3)
+    assert board._groups[0]._space.children == (*before, added)
+    until(lambda: before[0].kill_button.disabled and before[0].stop_button.disabled and before[0].pause_button.disabled)
+    assert not before[1].kill_button.disabled
+
+
+def test_of_those_that_ended_only_the_last_are_shown_and_the_table_has_all(board, monkeypatch):
+    monkeypatch.setattr("rpclab.widgets.worker_board.ENDED_SHOWN", 1)
+    board.scale(0)
+    board.wait()
+    until(lambda: "1 that ended before are not shown" in shown(board))
+    assert [card(board, name).layout.display for name in ("Held-0", "Held-1")] == ["none", None]
+    assert states(board) == ["stopped", "stopped"]
+
+
+def test_what_fails_shows_as_a_line_and_the_next_command_is_carried_out(board):
+    board.kill("Held-0")
+    failed = board.pause("Held-0")
+    board.wait()
+    assert failed.state == "failed"
+    until(lambda: "pause Held-0: Held-0 is dead: there is nothing to pause" in board._line.value)
+    board.add()
+    assert states(board.wait()) == ["dead", "idle", "idle"]
+    until(lambda: board._line.value == "")
+
+
+def test_a_process_that_cannot_be_started_shows_why(lab, tmp_path):
+    trap = tmp_path / "trap"
+
+    class Trapped(Echo):
+        def __init__(self):
+            super().__init__()
+            if trap.exists():
+                raise ValueError(HOSTILE)
+
+    with Workers(Trapped, count=1) as trapped:
+        board = WorkerBoard(trapped)
+        trap.touch()
+        board.add()
+        board.wait()
+        until(lambda: "Trapped-1 ended (exit code 1)" in board._line.value)
+        assert HOSTILE not in shown(board)
+        assert states(board) == ["idle", "dead"]
+        board.close()
+
+
+def test_a_command_returns_before_it_is_carried_out(board, client, gate):
+    client.submit(str(gate))
+    name = busy(board)
+    command = board.stop(name)
+    assert command.state == "pending"
+    assert repr(command) == f"Command('stop {name}')"
+    with pytest.raises(LabError, match=f"After 0.1 s this is still being done: stop {name}"):
+        board.wait(0.1)
+    gate.touch()
+    board.wait()
+    assert command.state == "done"
+
+
+@pytest.mark.parametrize("do", [
+    lambda board: board.kill("Held-7"), lambda board: board.pause("<b>"), lambda board: board.stop(None),
+])
+def test_a_name_that_no_process_has_is_refused_with_those_there_are(board, do):
+    with pytest.raises(InvalidName, match="Its processes: Held-0, Held-1"):
+        do(board)
+
+
+@pytest.mark.parametrize("index", [1, -1, "0", True, None])
+def test_workers_that_the_board_does_not_show_are_refused(board, index):
+    with pytest.raises(InvalidOption, match="index="):
+        board.add(index)
+
+
+def test_what_is_no_workers_is_refused(lab):
+    with Workers(Echo, count=0) as workers:
+        for wrong in [(), (Echo,), (workers, workers), ("Echo-0",)]:
+            with pytest.raises(InvalidOption, match="one or more Workers"):
+                WorkerBoard(*wrong)
+
+
+def test_several_workers_are_told_apart_and_so_are_processes_of_one_name(lab, gate):
+    with Workers(Held, count=1, name="Same") as held, Workers(Echo, count=1, name="Same") as echo:
+        board = WorkerBoard(held, echo)
+        with RpcClient("held") as ask, RpcClient("echo") as also:
+            ask.submit(str(gate), timeout=60)
+            held.wait_for_lines("took it")
+            assert also.call("hello") == "hello"
+            lab.wait_for("echo", unacked=0)
+            assert states(board) == ["working on request 1", "idle"]
+        assert board.table().column("done") == [0, 1]
+        with pytest.raises(InvalidName, match="2 processes are called 'Same-0'"):
+            board.kill("Same-0")
+        board.add(index=1)
+        board.wait()
+        assert [len(held), len(echo)] == [1, 2]
+        assert repr(board) == "WorkerBoard(Same, Same)"
+        board.close()
+
+
+def test_two_boards_of_the_same_workers_show_the_same(board, held, client, gate):
+    other = WorkerBoard(held)
+    client.submit(str(gate))
+    name = busy(board)
+    until(lambda: str(other) == str(board))
+    other.pause(name)
+    other.wait()
+    assert states(board) == states(other)
+    other.close()
+    board.resume(name)
+    assert board.wait().table()[name]["state"] == "working on request 1"
+
+
+def test_what_happened_before_the_board_was_made_is_counted(held, client, gate, lab):
+    gate.touch()
+    assert [client.submit(str(gate)).result(30) for _ in range(4)] == ["done"] * 4
+    lab.wait_for("held", unacked=0)
+    held.kill(0)
+    board = WorkerBoard(held)
+    assert sum(board.table().column("done")) == 4
+    board.close()
+
+
+def test_one_that_takes_several_at_once_says_how_many(lab, gate):
+    with Workers(Held, 3, count=1) as held, RpcClient("held") as client:
+        board = WorkerBoard(held)
+        for _ in range(3):
+            client.submit(str(gate), timeout=60)
+        until(lambda: states(board) == ["working on request 1 and 2 more"])
+        gate.touch()
+        board.close()
+
+
+def test_what_a_service_looks_up_in_its_memory_is_no_work(lab):
+    with Workers(Echo, 60, count=1) as first, Workers(Echo, 60, count=0, name="Second") as second:
+        board = WorkerBoard(first, second)
+        with RpcClient("echo") as client:
+            first.pause(0)
+            future = client.submit("hello", timeout=60)
+            lab.wait_for("echo", unacked=1)
+            second.start_one()
+            first.kill(0)
+            assert future.result(30) == "hello"
+        lab.wait_for("echo", ready=0, unacked=0)
+        assert "echo.answered" in {event.queue for event in list(lab.tap.events) if event.name == "Basic.Deliver"}
+        assert board.table()["Second-0"] == {"name": "Second-0", "state": "idle", "done": 1, "redelivered": 1}
+        board.close()
+
+
+def test_deliveries_that_count_as_acknowledged_at_once_are_done_at_once(lab, tmp_path):
+    class Careless:
+        def start(self):
+            connection = connect(connection_parameters())
+            channel = connection.channel()
+            channel.queue_declare("careless", durable=True)
+            print("here", flush=True)
+            for _ in channel.consume("careless", auto_ack=True):
+                pass
+
+    with Workers(Careless, count=1) as careless, lab.connect() as connection:
+        careless.wait_for_lines("here")
+        board = WorkerBoard(careless)
+        lab.wait_for("careless", consumers=1)
+        for _ in range(3):
+            connection.channel().basic_publish("", "careless", "x")
+        until(lambda: board.table().column("done") == [3])
+        assert states(board) == ["idle"]
+        board.close()
+
+
+def test_a_worker_whose_connection_breaks_is_followed_to_the_next_one(board, held, client, gate, lab):
+    future = client.submit(str(gate))
+    name = busy(board)
+    lab.tap.cut(name)
+    until(lambda: sum(board.table().column("redelivered")) == 1)
+    gate.touch()
+    assert future.result(30) == "done"
+    lab.wait_for("held", ready=0, unacked=0)
+    until(lambda: states(board) == ["idle", "idle"])
+    assert sum(board.table().column("done")) == 1
+
+
+def test_callback_workers_are_shown_with_the_replies_they_take(lab, serve):
+    serve(AdditionServer())
+    with Workers(CallbackWorker, ADDITION_CALLBACK_QUEUE, count=1) as callbacks, AddClient() as add:
+        board = WorkerBoard(callbacks)
+        add.send(3, 5, reply_to=ADDITION_CALLBACK_QUEUE)
+        callbacks.wait_for_lines("received item '8'")
+        lab.wait_for(ADDITION_CALLBACK_QUEUE, ready=0, unacked=0)
+        assert board.table().column("done") == [1]
+        until(lambda: "received item &#x27;8&#x27;" in shown(board))
+        board.close()
+
+
+def test_what_a_process_prints_and_is_called_is_shown_and_not_interpreted(lab):
+    class Loud(Echo):
+        def handle(self, body: str) -> str:
+            print(body, flush=True)
+            return body
+
+    with Workers(Loud, count=1, name=HOSTILE) as loud, RpcClient("echo") as client:
+        board = WorkerBoard(loud)
+        client.call(HOSTILE)
+        until(lambda: "&lt;img src=x onerror=alert(1)&gt;</pre>" in shown(board))
+        assert "<img" not in shown(board)
+        board.kill(f"{HOSTILE}-0")
+        board.wait()
+        board.pause(f"{HOSTILE}-0")
+        board.wait()
+        until(lambda: "nothing to pause" in board._line.value)
+        assert "<img" not in shown(board)
+        board.close()
+
+
+def test_a_burst_is_counted_to_the_last_one_and_sent_to_the_browser_in_moderation(lab):
+    with Workers(Echo, count=2) as echo, RpcClient("echo") as client:
+        board = WorkerBoard(echo)
+        cards = [card(board, name) for name in echo.names]
+        sent = counted([each._text for each in cards])
+        begun = lab.story.now
+        futures = [client.submit(str(number), timeout=60) for number in range(BURST)]
+        assert [future.result(60) for future in futures] == [str(number) for number in range(BURST)]
+        lab.wait_for("echo", ready=0, unacked=0)
+        assert sum(board.table().column("done")) == BURST
+        assert states(board) == ["idle", "idle"]
+        board.close()
+        took = lab.story.now - begun
+        assert max(sent()) <= UPDATES_PER_SECOND * took + 2
+        assert f"{board.table().column('done')[0]} done" in cards[0]._text.value
+
+
+def counted(texts: list) -> Callable[[], list[int]]:
+    """Count from now on how often each of some widgets gets a new value."""
+    counts = [0] * len(texts)
+
+    def count(index: int) -> None:
+        counts[index] += 1
+
+    for index, text in enumerate(texts):
+        text.observe(lambda _, index=index: count(index), "value")
+    return lambda: counts
+
+
+def test_closing_twice_leaves_the_processes_and_no_thread_and_no_subscription(held, lab):
+    before = set(threading.enumerate())
+    board = WorkerBoard(held)
+    board.add()
+    board.close()
+    board.close()
+    assert len(held.pids) == 3
+    left = set(threading.enumerate()) - before
+    assert {thread.name for thread in left} == {"log of Held-2"}
+    assert not lab.story._listeners
+    with pytest.raises(LabError, match="closed"):
+        board.add()
+
+
+def test_a_board_outlives_its_lab(held, lab):
+    board = WorkerBoard(held)
+    lab.close()
+    assert len(states(board)) == 2
+    board.close()
+
+
+def test_without_a_lab_it_says_what_is_missing(lab):
+    with Workers(Echo, count=0) as workers:
+        before = threading.active_count()
+        lab.close()
+        with pytest.raises(LabError, match="No lab is open"):
+            WorkerBoard(workers)
+        with pytest.raises(LabError, match="is gone"):
+            WorkerBoard(workers, lab=lab)
+        assert threading.active_count() < before

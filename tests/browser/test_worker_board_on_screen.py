@@ -1,0 +1,114 @@
+"""The board of worker processes on the screen: real clicks on real processes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+SECONDS = 1_000
+SERVERS = """
+import rpclab, time
+
+lab = rpclab.Lab("browser-board")
+
+class Slow(rpclab.RpcServer):
+    def __init__(self):
+        super().__init__("slow")
+
+    def handle(self, body):
+        print("took", body, flush=True)
+        time.sleep(float(body))
+        return "done"
+
+workers = rpclab.Workers(Slow, count=2)
+client = rpclab.RpcClient("slow", timeout=120)
+"""
+BOARD = "board = rpclab.WorkerBoard(workers); board"
+REQUEST = "future = client.submit('3')"
+
+
+def worker(page: Page, name: str) -> Locator:
+    return page.locator(".rpclab-worker", has_text=name)
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(page: Page, request) -> str:
+    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
+
+    def chosen(route) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        for one in said.get("settings", [said]):
+            if one.get("id") == "@jupyterlab/apputils-extension:themes":
+                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
+        route.fulfill(response=answer, json=said)
+
+    page.route(re.compile("/lab/api/settings"), chosen)
+    return request.param
+
+
+def test_kill_9_is_a_click_and_the_request_goes_to_the_other_process(open_cells, screenshot):
+    page: Page = open_cells(SERVERS, BOARD, REQUEST)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    expect(page.locator(".rpclab-worker")).to_have_count(2, timeout=60 * SECONDS)
+
+    first = page.locator(".rpclab-worker", has_text="working on request 1").first
+    expect(first).to_be_visible(timeout=30 * SECONDS)
+    name = re.search(r"Slow-\d", first.text_content()).group()
+    other = "Slow-1" if name == "Slow-0" else "Slow-0"
+    first.get_by_role("button", name="kill -9").click()
+
+    expect(worker(page, name)).to_contain_text("✕ dead", timeout=10 * SECONDS)
+    expect(worker(page, name).get_by_role("button", name="kill -9")).to_be_disabled()
+    expect(worker(page, other)).to_contain_text("working on request 1", timeout=10 * SECONDS)
+    expect(worker(page, other)).to_contain_text("0 done, 1 redelivered")
+    worker(page, name).scroll_into_view_if_needed()
+    screenshot("worker_board_killed")
+    expect(worker(page, other)).to_contain_text("○ idle", timeout=20 * SECONDS)
+    expect(worker(page, other)).to_contain_text("1 done, 1 redelivered")
+
+
+def test_processes_are_added_paused_resumed_and_stopped_with_clicks(open_cells):
+    page: Page = open_cells(SERVERS, BOARD)
+    expect(page.locator(".rpclab-worker")).to_have_count(2, timeout=60 * SECONDS)
+
+    page.get_by_role("button", name="Add one").click()
+    expect(worker(page, "Slow-2")).to_contain_text("○ idle", timeout=20 * SECONDS)
+
+    worker(page, "Slow-2").get_by_role("button", name="Pause").click()
+    expect(worker(page, "Slow-2")).to_contain_text("paused", timeout=10 * SECONDS)
+    worker(page, "Slow-2").get_by_role("button", name="Resume").click()
+    expect(worker(page, "Slow-2")).to_contain_text("○ idle", timeout=10 * SECONDS)
+
+    worker(page, "Slow-2").get_by_role("button", name="Stop").click()
+    expect(worker(page, "Slow-2")).to_contain_text("■ stopped", timeout=10 * SECONDS)
+
+    page.locator(".rpclab-card").get_by_role("spinbutton").fill("4")
+    page.locator(".rpclab-card").get_by_role("spinbutton").press("Tab")
+    page.get_by_role("button", name="Scale to").click()
+    expect(worker(page, "Slow-4")).to_contain_text("○ idle", timeout=20 * SECONDS)
+
+
+def test_every_state_can_be_read_in_both_themes(theme, open_cells, screenshot):
+    page: Page = open_cells(
+        SERVERS.replace("count=2", "count=6"), BOARD,
+        "[client.submit('60') for _ in range(3)]",
+        "workers.wait_for_lines('took', 3); busy = [each.name for each in workers if 'took' in str(each.log)]",
+        "board.pause(busy[0]); board.kill(busy[1])",
+        "workers.wait_for_lines('took', 4); idle = [each.name for each in workers if 'took' not in str(each.log)]",
+        "board.stop(idle[0]); board.pause(idle[1]); board.add(); board.wait(); board.pause(busy[1])",
+    )
+    page.set_viewport_size({"width": 1280, "height": 720})
+    for state in ("working on", "paused, holds request", "stopped", "dead", "idle"):
+        expect(page.locator(".rpclab-worker", has_text=state).first).to_be_visible(timeout=60 * SECONDS)
+    expect(page.locator(".rpclab-card")).to_contain_text("there is nothing to pause", timeout=10 * SECONDS)
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", f"JupyterLab {theme.title()}")
+    assert page.locator(".rpclab-worker").nth(2).bounding_box()["y"] == worker(page, "Slow-0").bounding_box()["y"]
+    card = worker(page, "Slow-0").bounding_box()
+    pid = worker(page, "Slow-0").locator(".rpclab-worker-head span").bounding_box()
+    assert pid["x"] + pid["width"] < card["x"] + card["width"]
+    page.locator(".rpclab-card").first.scroll_into_view_if_needed()
+    screenshot(f"worker_board_{theme}")

@@ -1,0 +1,138 @@
+"""Lesson 04: the wrong answers that people give, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+from cells import assert_says, cell, changed
+
+from rpclab.course import catalogue
+
+ACK = "        ch.basic_ack(delivery_tag=method.delivery_tag)\n"
+AGAIN = "        if method.redelivered:\n"
+WORK = "        self.work(body)\n"
+REJECT = "ch.basic_reject(method.delivery_tag, requeue=False)"
+OWN = "        ch.basic_ack(method.delivery_tag)\n"
+PUBLISH = '        self.outgoing.basic_publish("", "archive", body)\n'
+
+WRONG = {
+    "04-ack-after-work": {
+        "acknowledged before the work": (
+            [(WORK + ACK, ACK + WORK)],
+            "acknowledged before the work: when the worker was killed .* already forgotten .* 2 of 3 reports were left",
+        ),
+        "auto_ack": (
+            [("    def work", '    def start(self):\n        self.channel.basic_consume("reports", self.on_request, '
+                             "auto_ack=True)\n        self.channel.start_consuming()\n\n    def work"), (ACK, "")],
+            r"`auto_ack=True`.* 0 of 3 reports were left",
+        ),
+        "never acknowledged": ([(ACK, "")], r"never acknowledged `report 1`.*\(1 in the queue's count\).*\(2 wait\)"),
+        "acknowledged twice": ([(ACK, ACK + ACK)], "acknowledged the same delivery twice"),
+        "no work at all": ([(WORK, "")], r"acknowledged it without the work: it has to call `self\.work\(body\)`"),
+        "rejected after the work": (
+            [(ACK, "        ch.basic_reject(method.delivery_tag, requeue=False)\n")], "worked on and then rejected",
+        ),
+        "given back after the work": (
+            [(ACK, "        ch.basic_reject(method.delivery_tag)\n")], "put back into the queue again and again",
+        ),
+        "early the second time": (
+            [(ACK, f"        if not method.redelivered:\n    {ACK}"), (WORK, f"{AGAIN}    {ACK}{WORK}")],
+            "`report 1` was acknowledged before its work",
+        ),
+    },
+    "04-end-the-loop": {
+        "still requeued": (
+            [(REJECT, "ch.basic_reject(method.delivery_tag)")], "still goes round.* more than 20 times",
+        ),
+        "acknowledged": (
+            [(REJECT, "ch.basic_ack(method.delivery_tag)")], "you acknowledged it, and `sums.dead` is empty",
+        ),
+        "raised": ([(REJECT, "raise")], "dies of it too. Your code raised `ValueError.*in `on_request`, at `x, y"),
+        "all refused": (
+            [("        ch.basic_ack(method.delivery_tag)\n", "        raise ValueError\n")],
+            "requests that can be done are not: 2 of 2 were answered to `totals`, and 2 went to `sums.dead`",
+        ),
+    },
+    "04-own-channel": {
+        "on both channels": (
+            [(OWN, OWN + "        self.outgoing.basic_ack(method.delivery_tag)\n")], "on another channel than the one",
+        ),
+        "twice": ([(OWN, OWN + OWN)], "acknowledged the same delivery twice"),
+        "a made-up tag": ([(OWN, "        ch.basic_ack(method.delivery_tag + 7)\n")], "tag that was never delivered"),
+        "never": ([(OWN, "")], "`letter 1` was delivered and not acknowledged.* 2 letters wait"),
+        "nothing archived": ([(PUBLISH, "")], "`archive` holds 0 of 3"),
+    },
+}
+
+ALSO_RIGHT = {
+    "04-ack-after-work": {
+        "with finally": """
+class ReportServer(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__("reports")
+
+    def on_request(self, ch, method, props, body):
+        try:
+            self.work(body)
+        finally:
+            ch.basic_ack(method.delivery_tag)
+""",
+        "work in a thread": """
+import threading
+
+class ReportServer(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__("reports")
+
+    def on_request(self, ch, method, props, body):
+        def run():
+            self.work(body)
+            self.connection.add_callback_threadsafe(lambda: ch.basic_ack(method.delivery_tag))
+
+        threading.Thread(target=run).start()
+""",
+    },
+    "04-end-the-loop": {
+        "a second try, then refused": """
+def on_request(ch, method, props, body):
+    x, comma, y = body.decode().partition(",")
+    if not (x.isdigit() and y.isdigit()):
+        return ch.basic_nack(method.delivery_tag, requeue=not method.redelivered)
+    ch.basic_publish("", "totals", str(int(x) + int(y)))
+    ch.basic_ack(method.delivery_tag)
+""",
+        "put aside by hand": """
+def on_request(ch, method, props, body):
+    try:
+        total = sum(map(int, body.split(b",")))
+    except ValueError:
+        ch.basic_publish("", "sums.dead", body)
+    else:
+        ch.basic_publish("", "totals", str(total))
+    ch.basic_ack(method.delivery_tag)
+""",
+    },
+    "04-own-channel": {
+        "one channel for both": """
+class Archivist(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__("letters")
+
+    def on_request(self, ch, method, props, body):
+        ch.basic_publish("", "archive", body)
+        ch.basic_ack(method.delivery_tag)
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("id", "mistake"), [(id, mistake) for id in WRONG for mistake in WRONG[id]])
+def test_a_mistake_gets_its_own_diagnosis(id, mistake):
+    exercise = catalogue.exercise(id)
+    changes, words = WRONG[id][mistake]
+    assert_says(exercise.check(changed(exercise, *changes)), "wrong", words)
+
+
+@pytest.mark.parametrize(("id", "way"), [(id, way) for id in ALSO_RIGHT for way in ALSO_RIGHT[id]])
+def test_another_good_way_is_right_as_well(id, way):
+    exercise = catalogue.exercise(id)
+    assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")

@@ -1,0 +1,211 @@
+"""Lesson 05: the wrong answers that people give, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+from cells import assert_says, cell, changed
+
+from rpclab.course import catalogue
+
+DECLARE = "        self.channel.queue_declare(rpclab.FIBONACCI_QUEUE, durable=True)\n"
+SERVER_ACK = "        ch.basic_ack(delivery_tag=method.delivery_tag)\n"
+BODY = "        response = self.fib(int(body))\n"
+OWN_QUEUE = 'self.channel.queue_declare("", exclusive=True).method.queue'
+TAKE = "        for method, props, body in self.channel.consume(self.callback_queue, auto_ack=True):\n" \
+       "            return int(body)\n"
+BY_ID = "answers[id] for id in ids"
+IDS = "[str(uuid.uuid4()) for _ in questions]"
+COLLECT = """\
+    for method, props, body in channel.consume(callback_queue, auto_ack=True):
+        if props.correlation_id in ids:
+            answers[props.correlation_id] = int(body)
+        if len(answers) == len(questions):
+            channel.cancel()
+            return [answers[id] for id in ids]
+"""
+WAIT_FOR_IT = """\
+        for method, props, body in channel.consume(callback_queue, auto_ack=True):
+            if props.correlation_id == id:
+                answers[id] = int(body)
+                break
+    channel.cancel()
+    return [answers[id] for id in ids]
+"""
+
+WRONG = {
+    "05-mend-the-server": {
+        "no queue": ([(DECLARE, "")], "nobody has declared it.*queue_declare"),
+        "a name that is not there": (
+            [("method, props, body):", "method, properties, body):")],
+            "third argument `properties` and then uses `props`.*back in the queue",
+        ),
+        "no correlation id": ([("properties=reply, ", "")], "`55`, and without a correlation id"),
+        "an id of its own": (
+            [("correlation_id=props.correlation_id", 'correlation_id="1"')], "id `1`, which no request had",
+        ),
+        "acknowledged first": (
+            [(SERVER_ACK, ""), (BODY, SERVER_ACK + BODY)], "acknowledgement of `10` first and its reply afterwards",
+        ),
+        "never acknowledged": ([(SERVER_ACK, "")], "did not acknowledge: 2 unacked"),
+        "a fixed callback queue": (
+            [("routing_key=props.reply_to", "routing_key=rpclab.FIBONACCI_CALLBACK_QUEUE")],
+            "published its answer to `fibonacci_callback`",
+        ),
+        "wrong numbers": ([("n if n < 2", "1 if n < 2")], "is `89`, where `55` is right"),
+        "never consumes": ([("        self.channel.start_consuming()\n", "")], "Your code returned `None`"),
+    },
+    "05-mend-the-client": {
+        "never consumes": ([(TAKE, "")], "`add` returned `None`: your client never consumed from its callback queue"),
+        "asks once, too early": (
+            [(TAKE, "        return int(self.channel.basic_get(self.callback_queue, auto_ack=True)[2])\n")],
+            "`basic_get`, which looks once, and the reply was not there yet.*Your code raised `TypeError",
+        ),
+        "no callback queue": (
+            [(OWN_QUEUE, "rpclab.ADDITION_CALLBACK_QUEUE")],
+            "use queue `addition_callback`, and nobody has declared it",
+        ),
+        "no reply_to": ([("reply_to=self.callback_queue", "")], "no `reply_to`"),
+        "text instead of a number": (
+            [("return int(body)", "return body")], r"returned `\[b'8', b'42'\]`.* as an integer",
+        ),
+        "waits without processing": (
+            [(TAKE, "        self.channel.basic_consume(self.callback_queue, print, auto_ack=True)\n"
+                    "        while True:\n            pass\n")],
+            "did not come back.*process_data_events",
+        ),
+        "does not ask": ([(TAKE, "        return x + y\n"), ("routing_key=", "routing_key='x' + ")], "was not asked"),
+        "asks and does not listen": ([(TAKE, "        return x + y\n")], "took no reply"),
+    },
+    "05-whose-answer": {
+        "no ids": (
+            [("reply_to=callback_queue, correlation_id=id", "reply_to=callback_queue"),
+             ("if props.correlation_id in ids:", "if True:"),
+             ("answers[props.correlation_id]", "answers[len(answers)]"), (BY_ID, "*answers.values()")],
+            "carry no correlation id",
+        ),
+        "one id for all": ([(IDS, '["same"] * len(questions)')], "the same correlation id, `same`"),
+        "strangers welcome": (
+            [("if props.correlation_id in ids:", "if True:"), (BY_ID, "*answers.values()")],
+            "took `999` for an answer",
+        ),
+        "in the order of the answers": ([(BY_ID, "*answers.values()")], "not as integers in the order"),
+        "as text": ([("int(body)", "body.decode()")], r"not as integers.*\[\['8', '42', '2'\]"),
+        "one after the other": (
+            [("    answers = {}\n", ""), ("    ids =", "    answers = {}\n    ids ="),
+             ("question, properties)\n", "question, properties)\n" + WAIT_FOR_IT), (COLLECT, "")],
+            "one round trip after the other",
+        ),
+    },
+}
+
+ALSO_RIGHT = {
+    "05-mend-the-server": {
+        "with the base class": """
+class FibonacciServer(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__(rpclab.FIBONACCI_QUEUE)
+
+    def fib(self, n):
+        return n if n < 2 else self.fib(n - 1) + self.fib(n - 2)
+
+    def on_request(self, ch, method, props, body):
+        ch.basic_publish("", props.reply_to, str(self.fib(int(body))), pika.BasicProperties(
+            correlation_id=props.correlation_id))
+        ch.basic_ack(method.delivery_tag)
+""",
+        "as a service": """
+class FibonacciServer(rpclab.RpcServer):
+    def __init__(self):
+        super().__init__(rpclab.FIBONACCI_QUEUE)
+
+    def handle(self, body):
+        a, b = 0, 1
+        for _ in range(int(body)):
+            a, b = b, a + b
+        return a
+""",
+    },
+    "05-mend-the-client": {
+        "as in the official tutorial, and with ids": """
+class AddClient:
+    def __init__(self):
+        self.connection = pika.BlockingConnection(rpclab.connection_parameters())
+        self.channel = self.connection.channel()
+        self.queue = self.channel.queue_declare("", exclusive=True).method.queue
+        self.channel.basic_consume(self.queue, self.on_response, auto_ack=True)
+        self.replies = {}
+
+    def on_response(self, ch, method, props, body):
+        self.replies[props.correlation_id] = body
+
+    def add(self, x, y):
+        import uuid
+        id = str(uuid.uuid4())
+        properties = pika.BasicProperties(reply_to=self.queue, correlation_id=id)
+        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
+        while id not in self.replies:
+            self.connection.process_data_events(time_limit=1)
+        return int(self.replies.pop(id))
+""",
+        "with direct reply-to": """
+class AddClient:
+    def __init__(self):
+        self.channel = pika.BlockingConnection(rpclab.connection_parameters()).channel()
+        self.replies = self.channel.consume("amq.rabbitmq.reply-to", auto_ack=True, inactivity_timeout=0.01)
+        next(self.replies)
+
+    def add(self, x, y):
+        properties = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to")
+        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
+        return next(int(body) for method, props, body in self.replies if method)
+""",
+        "with the named callback queue": """
+class AddClient:
+    def __init__(self):
+        self.channel = pika.BlockingConnection(rpclab.connection_parameters()).channel()
+        self.channel.queue_declare(rpclab.ADDITION_CALLBACK_QUEUE, durable=True)
+
+    def add(self, x, y):
+        properties = pika.BasicProperties(reply_to=rpclab.ADDITION_CALLBACK_QUEUE)
+        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
+        method, props, body = next(self.channel.consume(rpclab.ADDITION_CALLBACK_QUEUE))
+        self.channel.basic_ack(method.delivery_tag)
+        return int(body)
+""",
+        "with the course's own": """
+class AddClient(rpclab.AddClient):
+    def add(self, x, y):
+        return self.call(x, y)
+""",
+    },
+    "05-whose-answer": {
+        "numbered questions, a queue for each": """
+def ask(channel, questions):
+    answers = []
+    queues = [channel.queue_declare("", exclusive=True).method.queue for _ in questions]
+    for number, (queue, question) in enumerate(zip(queues, questions)):
+        properties = pika.BasicProperties(reply_to=queue, correlation_id=str(number))
+        channel.basic_publish("", rpclab.ADDITION_QUEUE, question, properties)
+    for number, queue in enumerate(queues):
+        for method, props, body in channel.consume(queue, auto_ack=True):
+            if props.correlation_id == str(number):
+                answers.append(int(body))
+                break
+        channel.cancel()
+    return answers
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("id", "mistake"), [(id, mistake) for id in WRONG for mistake in WRONG[id]])
+def test_a_mistake_gets_its_own_diagnosis(id, mistake):
+    exercise = catalogue.exercise(id)
+    changes, words = WRONG[id][mistake]
+    assert_says(exercise.check(changed(exercise, *changes)), "wrong", words)
+
+
+@pytest.mark.parametrize(("id", "way"), [(id, way) for id in ALSO_RIGHT for way in ALSO_RIGHT[id]])
+def test_another_good_way_is_right_as_well(id, way):
+    exercise = catalogue.exercise(id)
+    assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+
+import pytest
+
+from rpclab import InvalidOption, LabError
+from rpclab.course import catalogue, record
+from rpclab.course.progress import progress
+
+EXERCISE, OTHER = "04-ack-after-work", "05-mend-the-client"
+
+
+
+def test_at_first_nothing_is_done_and_no_file_is_there():
+    seen = progress()
+    assert set(seen.table().column("state")) == {"not attempted"}
+    assert str(seen).splitlines()[:2] == [
+        "04 Acknowledging: 0 of 5 done",
+        "   \u25cb 04-ack-after-work (exercise): not attempted",
+    ]
+    assert not seen.path.exists()
+
+
+def test_the_map_has_each_exercise_and_prediction_of_each_lesson():
+    wanted = [
+        one.id for lesson in catalogue.numbers() for one in (*catalogue.exercises(lesson), *catalogue.questions(lesson))
+    ]
+    assert progress().table().column("id") == wanted
+
+
+def test_what_was_right_once_stays_right():
+    for state in ("wrong", "wrong", "right", "wrong"):
+        record.note(record.EXERCISES, EXERCISE, state)
+    row = progress().table().where(id=EXERCISE)[0]
+    assert (row["state"], row["tries"]) == ("right", 3)
+    assert "   \u2713 04-ack-after-work (exercise): right" in str(progress())
+
+
+def test_a_prediction_is_done_when_it_was_compared_whatever_it_was():
+    record.note(record.PREDICTIONS, "04-auto-ack", "wrong")
+    record.note(record.EXERCISES, EXERCISE, "wrong")
+    assert str(progress()).startswith("04 Acknowledging: 1 of 5 done\n   \u2715 04-ack-after-work (exercise): wrong\n")
+
+
+def test_in_a_notebook_only_the_widget_differs_from_learner_to_learner():
+    before = progress()
+    record.note(record.EXERCISES, EXERCISE, "right")
+    after = progress()
+    assert repr(before) == repr(after) == "Progress()"
+    assert not hasattr(after, "_repr_html_")
+    assert before._map.value != after._map.value
+    assert "1 of 5 done" in after._map.value
+
+
+def test_one_lesson_or_everything_can_be_forgotten():
+    for id in (EXERCISE, OTHER):
+        record.note(record.EXERCISES, id, "right")
+    assert progress().reset("04").table().where(state="right").column("id") == [OTHER]
+    assert not progress().reset().table().where(state="right")
+    with pytest.raises(InvalidOption, match="one of 04, 05"):
+        progress().reset("77")
+
+
+def test_a_class_is_seen_at_a_glance(tmp_path):
+    record.note(record.EXERCISES, EXERCISE, "right")
+    anna = progress().export(tmp_path / "anna.json")
+    record.note(record.EXERCISES, OTHER, "right")
+    ben = progress().export(tmp_path / "ben.json")
+    (tmp_path / "eve.json").write_text("<script>")
+    (tmp_path / "joe.json").write_text('{"version": 1, "exercises": {"x": 3}, "predictions": {}}')
+    (tmp_path / "kim.json").write_bytes(b"\xff\xfe")
+    files = [anna, ben, *(tmp_path / f"{name}.json" for name in ("eve", "joe", "kim", "zoe"))]
+    assert repr(progress().overview(files)).splitlines() == [
+        "name  lesson 04    lesson 05    note",
+        "anna  1 of 5 done  0 of 5 done  -",
+        "ben   1 of 5 done  1 of 5 done  -",
+        "eve   -            -            not readable",
+        "joe   -            -            not readable",
+        "kim   -            -            not readable",
+        "zoe   -            -            no such file",
+    ]
+
+
+def test_there_is_nothing_to_export_before_something_was_done(tmp_path):
+    with pytest.raises(LabError, match="nothing to export yet"):
+        progress().export(tmp_path / "anna.json")
+
+
+def test_the_file_is_json_that_a_person_can_read():
+    record.note(record.EXERCISES, EXERCISE, "wrong")
+    path = progress().path
+    assert json.loads(path.read_text()) == {
+        "version": 1, "exercises": {EXERCISE: {"state": "wrong", "tries": 1}}, "predictions": {},
+    }
+
+
+def test_a_damaged_file_is_told_and_put_aside_by_the_next_check():
+    progress().path.write_text("{")
+    with pytest.raises(LabError, match=r"progress\.json, cannot be read"):
+        progress()
+    record.note(record.EXERCISES, EXERCISE, "right")
+    assert progress().table().where(state="right")
+    assert progress().path.with_suffix(".unreadable.json").read_text() == "{"
+
+
+def note_many(folder, kernel: int) -> None:
+    record.state_folder = lambda: folder
+    for number in range(20):
+        record.note(record.EXERCISES, f"04-{kernel}-{number}", "right")
+
+
+def test_several_kernels_note_at_the_same_time_and_nothing_is_lost(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    kernels = [context.Process(target=note_many, args=(tmp_path, kernel)) for kernel in range(3)]
+    for kernel in kernels:
+        kernel.start()
+    for kernel in kernels:
+        kernel.join()
+    assert len(record.read()[record.EXERCISES]) == 60
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_closing_twice_is_fine():
+    seen = progress()
+    seen.close()
+    seen.close()
