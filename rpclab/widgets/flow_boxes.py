@@ -13,6 +13,7 @@ from rpclab.wire.registry import Registry
 
 CALLBACK = "callback"
 BOXES_SHOWN = 8
+ENDED_SHOWN = 2
 CHIPS_SHOWN = 5
 OTHERS = "\0others"
 UNSEEN = "not declared in sight"
@@ -84,11 +85,17 @@ def consuming(state: FlowState, registry: Registry) -> list[tuple[str, Place]]:
 
 
 def fewer(found: list[Box]) -> list[Box]:
-    """Return at most so many boxes of each kind as the picture has room for, the rest in one box for all others."""
+    """Return at most so many boxes of each kind as the picture has room for, the rest in one box for all others.
+
+    Of those that are gone, with nothing in them, the last few are enough to see that there were some.
+    """
     chosen = []
     for (order, lane), group in groupby(sorted(found, key=_column), key=_column):
-        members = sorted(group, key=lambda box: box.gone)
-        shown, rest = members[:BOXES_SHOWN], members[BOXES_SHOWN:]
+        members = list(group)
+        ended = [box for box in members if box.gone and not box.chips]
+        present = [box for box in members if box not in ended]
+        shown = [*present[:BOXES_SHOWN], *ended[-ENDED_SHOWN:]][:BOXES_SHOWN]
+        rest = [box for box in members if box not in shown]
         if len(rest) == 1:
             shown, rest = members, []
         chosen += sorted(shown, key=lambda box: _natural(box.place.name))

@@ -12,8 +12,9 @@ from rpclab.wire.messages import Message
 
 VEGALITE = "application/vnd.vegalite.v5+json"
 MOST_BARS = 200
-# What takes no time to speak of is drawn as this part of the whole, so that it can be seen.
+# What takes no time to speak of is drawn as this part of the whole, so that it can be seen, and is not labelled.
 SHORTEST_SHOWN = 150
+SHORTEST_LABELLED = 10
 COLOURS = {"waiting": "#f2c14e", "held": "#5b9bd5"}
 
 
@@ -32,10 +33,9 @@ def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001
         if phase != "waiting" or rounded(stop) > rounded(start)
     ]
     lanes = list(dict.fromkeys(bar["lane"] for bar in bars))
-    shortest = max((bar["stop"] for bar in bars), default=0) / SHORTEST_SHOWN
     bars.sort(key=lambda bar: (bar["start"], bar["lane"], bar["message"]))
     left_out = f", {len(messages) - len(chosen):,} messages left out" if len(chosen) < len(messages) else ""
-    return Picture(VEGALITE, _chart(bars, lanes, shortest, left_out), _timeline_text(bars, lanes) + left_out)
+    return Picture(VEGALITE, _chart(bars, lanes, left_out), _timeline_text(bars, lanes) + left_out)
 
 
 def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]:
@@ -61,8 +61,15 @@ def _first_came(message: Message, queue: str) -> float:
     return max(settled, default=message.time)
 
 
-def _chart(bars: list[dict], lanes: list[str], shortest: float, left_out: str) -> dict:
-    shown = [bar | {"end": round(max(bar["stop"], bar["start"] + shortest), 6)} for bar in bars]
+def _chart(bars: list[dict], lanes: list[str], left_out: str) -> dict:
+    longest = max((bar["stop"] for bar in bars), default=0)
+    shown = [
+        bar | {
+            "end": round(max(bar["stop"], bar["start"] + longest / SHORTEST_SHOWN), 6),
+            "label": bar["message"] if bar["stop"] - bar["start"] > longest / SHORTEST_LABELLED else "",
+        }
+        for bar in bars
+    ]
     y = {"field": "lane", "type": "nominal", "sort": lanes, "title": None, "axis": {"labelLimit": 260}}
     x = {"field": "start", "type": "quantitative", "title": f"seconds since the first message{left_out}"}
     return {
@@ -86,7 +93,7 @@ def _chart(bars: list[dict], lanes: list[str], shortest: float, left_out: str) -
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 3, "fontSize": 11, "color": "#111", "clip": True},
-                "encoding": {"y": y, "x": x, "text": {"field": "message"}},
+                "encoding": {"y": y, "x": x, "text": {"field": "label"}},
                 "transform": [{"filter": "datum.phase != 'waiting'"}],
             },
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -72,6 +73,22 @@ def jupyterlab(tmp_path_factory) -> Iterator[str]:
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_page(viewport={"width": 1280, "height": 900}) as opened:
         yield opened
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(page: Page, request) -> str:
+    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
+
+    def chosen(route) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        for one in said.get("settings", [said]):
+            if one.get("id") == "@jupyterlab/apputils-extension:themes":
+                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
+        route.fulfill(response=answer, json=said)
+
+    page.route(re.compile("/lab/api/settings"), chosen)
+    return request.param
 
 
 @pytest.fixture

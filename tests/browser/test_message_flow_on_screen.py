@@ -53,21 +53,6 @@ def complaints(page: Page) -> Iterator[list[str]]:
     assert said == []
 
 
-@pytest.fixture
-def dark(page: Page) -> None:
-    """Have JupyterLab start in its dark theme, without a change to anybody's settings."""
-
-    def darken(route) -> None:
-        answer = route.fetch()
-        said = answer.json()
-        for one in said.get("settings", [said]):
-            if one.get("id") == "@jupyterlab/apputils-extension:themes":
-                one["raw"] = '{"theme": "JupyterLab Dark"}'
-        route.fulfill(response=answer, json=said)
-
-    page.route(re.compile(r"/lab/api/settings"), darken)
-
-
 def flow_of(page: Page, position: int = 0) -> Locator:
     return page.locator(".rpclab-flow").nth(position)
 
@@ -170,10 +155,10 @@ def test_a_returned_message_says_so_before_it_goes(open_cells):
     expect(flow.locator(".box.queue")).to_contain_text("not declared in sight")
 
 
-@pytest.mark.usefixtures("complaints", "dark")
-def test_it_is_legible_in_the_dark_theme(open_cells, gate, page, screenshot):
+@pytest.mark.usefixtures("complaints")
+def test_it_is_legible_in_both_themes(theme, open_cells, gate, page, screenshot):
     open_cells(
-        opened("flow-dark"), held(gate),
+        opened(f"flow-{theme}"), held(gate),
         "for body in ['3,5', '20,22', '1,1', '7,8', '100,200']: client.send(body, reply_to='sums_callback')\n"
         "taker = rpclab.Workers(rpclab.CallbackWorker, 'sums_callback', count=1, name='Taker')\n"
         "flow.wait(delivered=2)\n_ = flow.select('request 1')",
@@ -181,12 +166,12 @@ def test_it_is_legible_in_the_dark_theme(open_cells, gate, page, screenshot):
     flow = flow_of(page)
     expect(flow.locator(".box.client").filter(has_text="Taker-0")).to_be_visible(timeout=60 * SECONDS)
     expect(flow.locator("g.chip[role=button]:visible").first).to_be_visible(timeout=10 * SECONDS)
-    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", f"JupyterLab {theme.title()}")
     flow.scroll_into_view_if_needed()
     for width, height in ((1280, 720), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         expect(flow.locator("svg")).to_be_visible()
-        screenshot(f"message_flow_dark_{width}")
+        screenshot(f"message_flow_{theme}_{width}")
     ink, paper = flow.locator(".box .name").first.evaluate(
         "node => [getComputedStyle(node).fill, getComputedStyle(node.closest('.rpclab-flow')).backgroundColor]"
     )

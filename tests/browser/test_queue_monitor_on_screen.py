@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 1_000
@@ -28,22 +24,6 @@ MORE = "client = rpclab.AddClient()\nfor _ in range(3):\n    channel.basic_publi
 
 def row(page: Page, name: str) -> Locator:
     return page.locator(".rpclab-queue", has=page.locator("code", has_text=name)).locator("visible=true")
-
-
-@pytest.fixture(params=["light", "dark"])
-def theme(page: Page, request) -> str:
-    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
-
-    def chosen(route) -> None:
-        answer = route.fetch()
-        said = answer.json()
-        for one in said.get("settings", [said]):
-            if one.get("id") == "@jupyterlab/apputils-extension:themes":
-                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
-        route.fulfill(response=answer, json=said)
-
-    page.route(re.compile("/lab/api/settings"), chosen)
-    return request.param
 
 
 def test_a_purge_asks_first_and_a_no_leaves_everything(open_cells, screenshot):

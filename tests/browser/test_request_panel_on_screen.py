@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from pathlib import Path
@@ -59,22 +58,6 @@ def errors(page: Page) -> list[str]:
 
     page.on("dialog", opened)
     return found
-
-
-@pytest.fixture(params=["light", "dark"])
-def theme(page: Page, request) -> str:
-    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
-
-    def chosen(route) -> None:
-        answer = route.fetch()
-        said = answer.json()
-        for one in said.get("settings", [said]):
-            if one.get("id") == "@jupyterlab/apputils-extension:themes":
-                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
-        route.fulfill(response=answer, json=said)
-
-    page.route(re.compile("/lab/api/settings"), chosen)
-    return request.param
 
 
 @pytest.fixture

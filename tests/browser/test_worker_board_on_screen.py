@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 1_000
@@ -32,22 +30,6 @@ REQUEST = "future = client.submit('3')"
 
 def worker(page: Page, name: str) -> Locator:
     return page.locator(".rpclab-worker", has_text=name)
-
-
-@pytest.fixture(params=["light", "dark"])
-def theme(page: Page, request) -> str:
-    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
-
-    def chosen(route) -> None:
-        answer = route.fetch()
-        said = answer.json()
-        for one in said.get("settings", [said]):
-            if one.get("id") == "@jupyterlab/apputils-extension:themes":
-                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
-        route.fulfill(response=answer, json=said)
-
-    page.route(re.compile("/lab/api/settings"), chosen)
-    return request.param
 
 
 def test_kill_9_is_a_click_and_the_request_goes_to_the_other_process(open_cells, screenshot):
