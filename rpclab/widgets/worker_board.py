@@ -184,6 +184,7 @@ class _Group(widgets.VBox):
         self.count = widgets.BoundedIntText(
             value=len(workers.pids), min=0, max=MOST, layout=widgets.Layout(width="64px"),
         )
+        self._offered = self.count.value
         self.scale_button = look.button("Scale to", "Start or stop processes until so many run")
         self.scale_button.on_click(lambda _: board.scale(self.count.value, index))
         self._heading = widgets.HTML(look.title("Processes of", workers.name))
@@ -207,6 +208,9 @@ class _Group(widgets.VBox):
             self._cards[worker].layout.display = "none"
         if fresh:
             self._space.children = tuple(self._cards.values())
+        if self.count.value == self._offered:
+            # Unless somebody has typed another number there.
+            self.count.value = self._offered = len(self.workers.pids)
         self._note.value = look.note(f"{len(hidden)} that ended before are not shown.") if hidden else ""
         return changed
 
