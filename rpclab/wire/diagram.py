@@ -16,8 +16,9 @@ from rpclab.wire.messages import ACKED, REJECTED, REPLY, REQUEST, REQUEUED, Mess
 MERMAID = "text/vnd.mermaid"
 MOST_MESSAGES = 16
 BODY_SHOWN = 24
-# An acknowledgement, or a second reply, so soon after a reply is drawn right behind it, whatever else happened in
-# between; and deliveries so close to one another are drawn in the order of their messages. Which was first is chance.
+# What happens so soon after something else is drawn in one order, whichever chance has given it: an acknowledgement, or
+# a second reply, right behind the reply; then what goes to a consumer that was idle; and deliveries in the order of
+# their messages.
 TOGETHER_SECONDS = 0.1
 SETTLING = (ACKED, REJECTED, REQUEUED)
 
@@ -120,21 +121,37 @@ def _lines(messages: Iterable[Message], now: float) -> list[_Line]:
 
 def _in_order(steps: list[Step]) -> list[Step]:
     """Sort steps by time, and by chance as little as can be: see `TOGETHER_SECONDS`."""
-    steps.sort(key=lambda step: step.order)
-    anchored: list[tuple[float, int, Step]] = []
-    latest: dict[int, tuple[float, str]] = {}
-    for position, step in enumerate(steps):
-        anchor, before = latest.get(step.link, (0.0, "delivered"))
-        ending = step.what in SETTLING or (step.what == "published" and step.message.kind == REPLY)
-        if not ending or before != "published" or step.time - anchor > TOGETHER_SECONDS:
-            anchor = step.time
-        anchored.append((anchor, position, step))
-        latest[step.link] = (anchor, step.what)
-    anchored.sort(key=lambda one: one[:2])
+    placed: list[tuple[tuple, Step]] = []
+    latest: dict[int, tuple[float, Step]] = {}
+    published: dict[int, tuple[float, Step]] = {}
+    for step in sorted(steps, key=lambda step: step.order):
+        anchor, rank = step.time, 0
+        before = latest.get(step.link)
+        if before and _ends_the_same(step, before[1]) and step.time - before[0] < TOGETHER_SECONDS:
+            anchor, rank = before[0], int(step.what != "published")
+        elif step.what == "delivered" and (origin := published.get(step.message.number)):
+            idle = before is None or before[1].time <= origin[1].time
+            if idle and step.time - origin[0] < TOGETHER_SECONDS:
+                anchor, rank = origin[0], 2
+        placed.append(((anchor, rank, _asked(step) if rank == 2 else 0, step.order), step))
+        latest[step.link] = (anchor, step)
+        if step.what == "published":
+            published[step.message.number] = (anchor, step)
+    placed.sort(key=lambda one: one[0])
     ordered: list[Step] = []
-    for _, group in groupby((step for _, _, step in anchored), key=_deliveries_together()):
-        ordered += sorted(group, key=lambda step: (step.message.request or step.message).number)
+    for _, group in groupby((step for _, step in placed), key=_deliveries_together()):
+        ordered += sorted(group, key=_asked)
     return ordered
+
+
+def _ends_the_same(step: Step, before: Step) -> bool:
+    """Tell whether a step belongs to what its connection did just before: publish a reply."""
+    ending = step.what in SETTLING or (step.what == "published" and step.message.kind == REPLY)
+    return ending and before.what in ("published", *SETTLING)
+
+
+def _asked(step: Step) -> int:
+    return (step.message.request or step.message).number
 
 
 def _deliveries_together() -> Callable[[Step], int]:

@@ -78,7 +78,7 @@ def test_what_is_held_is_noted_at_its_holder():
     assert wire.story.sequence().text.endswith("(AdditionServer-0: holds request 1, unacked)")
 
 
-def test_deliveries_at_the_same_moment_are_drawn_in_the_order_of_their_requests():
+def test_what_goes_to_an_idle_consumer_is_drawn_right_behind_its_publishing():
     wire = Wire()
     one, two = wire.peer("one"), wire.peer("two")
     for peer, queue in ((one, "a"), (two, "b")):
@@ -88,9 +88,25 @@ def test_deliveries_at_the_same_moment_are_drawn_in_the_order_of_their_requests(
         sender.publishes(queue, queue)
     two.gets("b", "b")
     one.gets("a", "a")
-    assert wire.story.sequence().text.splitlines()[2:] == [
-        "queue a -> one: message 1", "queue b -> two: message 2",
+    assert wire.story.sequence().text.splitlines() == [
+        "sender -> queue a: message 1: a", "queue a -> one: message 1",
+        "sender -> queue b: message 2: b", "queue b -> two: message 2",
         "(one: holds message 1, unacked)", "(two: holds message 2, unacked)",
+    ]
+
+
+def test_what_waits_for_a_busy_worker_is_drawn_when_it_gets_it():
+    wire = Wire()
+    sender, server = wire.peer("sender"), wire.peer("AdditionServer-0")
+    server.consumes("addition")
+    for body in ("1", "2"):
+        sender.publishes("addition", body)
+    server.acks(server.gets("addition", "1"))
+    server.gets("addition", "2")
+    assert wire.story.sequence().text.splitlines() == [
+        "sender -> queue addition: message 1: 1", "queue addition -> AdditionServer-0: message 1",
+        "sender -> queue addition: message 2: 2", "AdditionServer-0 -> queue addition: ack message 1",
+        "queue addition -> AdditionServer-0: message 2", "(AdditionServer-0: holds message 2, unacked)",
     ]
 
 
