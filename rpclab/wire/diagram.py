@@ -175,8 +175,11 @@ def _arrows(step: Step) -> list[_Line]:
         target = f"exchange {message.exchange}" if message.exchange else queue
         return [_Line(step.who, target, f"{message.name}{body}")]
     if step.what == "delivered":
-        again = " (redelivered)" if step.redelivered else ""
-        unseen = body if message.publisher is None and not step.redelivered else ""
+        earlier = [one for one in message.steps if one.order < step.order]
+        # RabbitMQ 4.3 says of a dead letter, too, that it was delivered before: from the queue in which it died.
+        moved = any(one.what == "dead-lettered" and one.queue == step.queue for one in earlier[-1:])
+        again = " (redelivered)" if step.redelivered and not moved else ""
+        unseen = body if message.publisher is None and not earlier else ""
         return [*_from_exchange(step), _Line(queue, step.who, f"{message.name}{unseen}{again}")]
     if step.what == "dead-lettered":
         return [_Line(place(step.who), queue, f"{message.name} dead-lettered: {message.dead_lettered}")]
