@@ -70,7 +70,7 @@ class Progress(widgets.VBox):
         return Path(shutil.copyfile(self.path, target))
 
     def overview(self, paths: Iterable[str | Path]) -> Table:
-        """Return how far a class has come: a row for each exported file, and what is done of each lesson.
+        """Return how far a class has come: a row for each exported file, and how much is done of each lesson.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Progress(widgets.VBox):
         """
         numbers = catalogue.numbers()
         rows = [{"name": Path(path).stem, **_summary(Path(path), numbers)} for path in paths]
-        return Table(("name", *(f"lesson {number}" for number in numbers), "note"), rows, empty="(no files)")
+        return Table(("name", *numbers, "note"), rows, empty="(no files)")
 
     def __str__(self) -> str:
         done = _read()
@@ -137,10 +137,14 @@ def _entry(done: dict, kind: str, id: str) -> dict:
 
 
 def _count(done: dict, lesson: str) -> str:
+    return "{} of {} done".format(*_counts(done, lesson))
+
+
+def _counts(done: dict, lesson: str) -> tuple[int, int]:
     """Count what is done: exercises that are right, and predictions that were compared, whatever was predicted."""
     states = [(kind, _entry(done, kind, id)["state"]) for kind, id, _ in _items(lesson)]
     finished = [state for kind, state in states if state == RIGHT or (kind, state) == (record.PREDICTIONS, WRONG)]
-    return f"{len(finished)} of {len(states)} done"
+    return len(finished), len(states)
 
 
 def _labels(done: dict, lesson: str, kind: str) -> str:
@@ -161,4 +165,4 @@ def _summary(path: Path, numbers: list[str]) -> dict[str, str]:
         done = record.read(path)
     except (OSError, ValueError):
         return {"note": "not readable"}
-    return {f"lesson {number}": _count(done, number) for number in numbers}
+    return {number: "{}/{}".format(*_counts(done, number)) for number in numbers}

@@ -52,6 +52,18 @@ def test_one_click_starts_everything_and_one_kills_a_worker_at_work(theme, room,
     screenshot(f"control_room_{theme}_{size[0]}_board")
 
 
+def test_kill_9_on_the_board_is_a_redelivery_in_the_flow(room):
+    room.get_by_role("tab", name="Fibonacci", exact=True).click()
+    asking = room.locator(".rpclab-card", has_text="Requests to queue fibonacci").first
+    asking.get_by_label("n", exact=True).fill("35")
+    asking.get_by_role("button", name="Fire").click()
+    worker = room.locator(".rpclab-worker", has_text="working on request 1")
+    worker.get_by_role("button", name="kill -9").click(timeout=20 * SECONDS)
+    expect(room.locator(".rpclab-flow")).to_contain_text("1 redelivered", timeout=20 * SECONDS)
+    expect(asking).to_contain_text("1 fired: 1 answered", timeout=30 * SECONDS)
+    expect(asking.locator("tbody tr").first).to_contain_text("9227465")
+
+
 def test_each_fault_says_what_to_look_for_and_can_be_mended(room):
     for button, sign in (
         ("Answer twice", "drops the second"), ("Forget to acknowledge", "the request stays unacked"),

@@ -16,10 +16,7 @@ EXERCISE, OTHER = "04-ack-after-work", "05-mend-the-client"
 def test_at_first_nothing_is_done_and_no_file_is_there():
     seen = progress()
     assert set(seen.table().column("state")) == {"not attempted"}
-    assert str(seen).splitlines()[:2] == [
-        "04 Acknowledging: 0 of 5 done",
-        "   \u25cb 04-ack-after-work (exercise): not attempted",
-    ]
+    assert "04 Acknowledging: 0 of 5 done\n   \u25cb 04-ack-after-work (exercise): not attempted\n" in str(seen)
     assert not seen.path.exists()
 
 
@@ -41,7 +38,7 @@ def test_what_was_right_once_stays_right():
 def test_a_prediction_is_done_when_it_was_compared_whatever_it_was():
     record.note(record.PREDICTIONS, "04-auto-ack", "wrong")
     record.note(record.EXERCISES, EXERCISE, "wrong")
-    assert str(progress()).startswith("04 Acknowledging: 1 of 5 done\n   \u2715 04-ack-after-work (exercise): wrong\n")
+    assert "04 Acknowledging: 1 of 5 done\n   \u2715 04-ack-after-work (exercise): wrong\n" in str(progress())
 
 
 def test_in_a_notebook_only_the_widget_differs_from_learner_to_learner():
@@ -59,7 +56,7 @@ def test_one_lesson_or_everything_can_be_forgotten():
         record.note(record.EXERCISES, id, "right")
     assert progress().reset("04").table().where(state="right").column("id") == [OTHER]
     assert not progress().reset().table().where(state="right")
-    with pytest.raises(InvalidOption, match="one of 04, 05"):
+    with pytest.raises(InvalidOption, match=r"one of .*04, 05"):
         progress().reset("77")
 
 
@@ -72,14 +69,15 @@ def test_a_class_is_seen_at_a_glance(tmp_path):
     (tmp_path / "joe.json").write_text('{"version": 1, "exercises": {"x": 3}, "predictions": {}}')
     (tmp_path / "kim.json").write_bytes(b"\xff\xfe")
     files = [anna, ben, *(tmp_path / f"{name}.json" for name in ("eve", "joe", "kim", "zoe"))]
-    assert repr(progress().overview(files)).splitlines() == [
-        "name  lesson 04    lesson 05    note",
-        "anna  1 of 5 done  0 of 5 done  -",
-        "ben   1 of 5 done  1 of 5 done  -",
-        "eve   -            -            not readable",
-        "joe   -            -            not readable",
-        "kim   -            -            not readable",
-        "zoe   -            -            no such file",
+    seen = progress().overview(files)
+    assert seen.columns == ("name", *catalogue.numbers(), "note")
+    assert [(row["name"], row.get("04"), row.get("05"), row.get("note")) for row in seen] == [
+        ("anna", "1/5", "0/5", None),
+        ("ben", "1/5", "1/5", None),
+        ("eve", None, None, "not readable"),
+        ("joe", None, None, "not readable"),
+        ("kim", None, None, "not readable"),
+        ("zoe", None, None, "no such file"),
     ]
 
 

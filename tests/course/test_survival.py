@@ -128,5 +128,5 @@ def test_a_verdict_is_the_same_each_time(exercise):
 def test_an_unknown_id_lists_those_of_its_lesson():
     with pytest.raises(rpclab.InvalidOption, match=r"'04-nonsense'\. Lesson 04 has: 04-ack-after-work, 04-end"):
         catalogue.exercise("04-nonsense")
-    with pytest.raises(rpclab.InvalidOption, match=r"ids begin with a lesson, 04, 05"):
+    with pytest.raises(rpclab.InvalidOption, match=r"ids begin with a lesson, .*04, 05"):
         catalogue.exercise("99-nonsense")

@@ -6,9 +6,15 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import rpclab
+from rpclab.course import catalogue
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 20
+EXERCISE = re.compile(r'(\w+) = rpclab\.exercise\("([\w-]+)"\)')
+PREDICTION = re.compile(r'rpclab\.predict\("([\w-]+)"\)')
+CHECK = re.compile(r"(\w+)\.check\((\w+)\)")
 LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))\)")
 
 
@@ -59,6 +65,26 @@ def test_no_output_is_excluded_from_the_comparison(notebook):
 
 def test_no_code_cell_is_longer_than_one_reads_at_a_glance(notebook):
     assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= LONGEST_CELL
+
+
+def test_what_an_exercise_checks_is_its_starter_as_it_is(notebook):
+    sources = [cell.source for cell in code_cells(notebook)]
+    ids = {name: identifier for source in sources for name, identifier in EXERCISE.findall(source)}
+    checks = [(position, *found) for position, source in enumerate(sources) for found in CHECK.findall(source)]
+    assert [name for _, name, _ in checks] == list(ids)
+    for position, name, answer in checks:
+        exercise = rpclab.exercise(ids[name])
+        assert (answer, sources[position - 1]) == (exercise.name, exercise.starter.strip("\n"))
+
+
+def test_every_exercise_and_prediction_of_a_lesson_is_in_it(notebook):
+    sources = "\n".join(cell.source for cell in code_cells(notebook))
+    lesson = notebook.path.stem[:2]
+    known = lesson in catalogue.numbers()
+    exercises = [one.id for one in catalogue.exercises(lesson)] if known else []
+    assert [identifier for _, identifier in EXERCISE.findall(sources)] == exercises
+    predictions = [one.id for one in catalogue.questions(lesson)] if known else []
+    assert sorted(PREDICTION.findall(sources)) == sorted(predictions)
 
 
 def test_links_to_other_files_lead_somewhere(notebook):

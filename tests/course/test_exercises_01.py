@@ -1,0 +1,145 @@
+"""Lesson 01: the wrong answers that people give, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+from cells import assert_says, cell, changed
+
+from rpclab.course import catalogue
+
+DECLARE = '    channel.queue_declare("addition", durable=True)\n'
+SEND = '    channel.basic_publish(exchange="", routing_key="addition", body=body)\n'
+CONFIRM = "    channel.confirm_delivery()\n"
+HEADERS = 'headers={"reply_to": "addition_callback", "correlation_id": id}'
+PROPERTIES = 'reply_to="addition_callback", correlation_id=id'
+BODY = 'body=f"{x},{y}"'
+LEDGER = '    channel.queue_declare("ledger", durable=True)\n'
+MODE = ", delivery_mode=pika.DeliveryMode.Persistent"
+
+WRONG = {
+    "01-mend-the-sender": {
+        "no queue": ([(DECLARE, "")], "key `addition`, on a broker that has no queue at all: it was dropped"),
+        "another key": (
+            [('key="addition"', 'key="Addition"')],
+            r"a queue now \(`addition`\), and `3,5` was published with the key `Addition`. It fits no queue",
+        ),
+        "another queue": (
+            [('"addition"', '"Addition"')], "`Addition`. It went into that queue, where no server looks",
+        ),
+        "declared afterwards": ([(DECLARE, ""), (SEND, SEND + DECLARE)], "and empty.* before there was a queue"),
+        "a queue that the server does not want": (
+            [(", durable=True", "")], "server came and declared.*turned it down: `406 PRECONDITION_FAILED.*'durable'",
+        ),
+        "for one connection": ([("durable", "exclusive")], "there for a moment: it went when the connection"),
+        "made anew each time": (
+            [(DECLARE, '    channel.queue_delete("addition")\n' + DECLARE)], "`addition` holds 1 instead of 2",
+        ),
+        "no such exchange": ([('exchange=""', 'exchange="default"')], "404 NOT_FOUND - no exchange 'default'"),
+        "nothing sent": ([(SEND, "")], "no message with the body `3,5` has crossed the wire"),
+    },
+    "01-know-it-arrived": {
+        "not mandatory": ([(", mandatory=True", "")], "without a word. It even confirmed it.*True, True, True"),
+        "neither": ([(", mandatory=True", ""), (CONFIRM, "")], "without a word. A message that has.*True, True, True"),
+        "not confirmed": ([(CONFIRM, "")], r"handed `1,2` back \(NO_ROUTE\), too late: `basic_publish` had returned"),
+        "not caught": (
+            [("        return False", "        raise")], "`UnroutableError`, which nobody caught",
+        ),
+        "caught and not told": ([("return False", "pass")], "`True` all the same"),
+        "says nothing of success": ([("    return True\n", "")], r"`\[True, False, True\]`.*`\[None, False, None\]`"),
+        "made the queue": (
+            [(CONFIRM, CONFIRM + "    channel.queue_declare(queue, durable=True)\n")], "your code has declared it",
+        ),
+        "asked before": (
+            [("        channel.basic", "        channel.queue_declare(queue, passive=True)\n        channel.basic"),
+             ("UnroutableError", "ChannelClosedByBroker")],
+            "Between question and message a queue can come or go",
+        ),
+        "publishes nothing": (
+            [('        channel.basic_publish(exchange="", routing_key=queue, body=body, mandatory=True)\n',
+              '        if queue == "Addition":\n            return False\n')],
+            "No message `1,2` was published",
+        ),
+    },
+    "01-say-where-to": {
+        "no text": ([(BODY, "body=(x, y)")], "published nothing. Your code raised `AttributeError"),
+        "a tuple as text": ([(BODY, "body=str((x, y))")], r"body `\(20, 22\)` and cannot read it"),
+        "a sum": ([(BODY, 'body=f"{x}+{y}"')], r"body `20\+22` and cannot read it"),
+        "done by itself": ([(BODY, "body=str(x + y)")], "body `42` and cannot read it"),
+        "no reply_to": ([('reply_to="addition_callback", ', "")], "no `reply_to`, so nothing says to whom"),
+        "no id": ([(", correlation_id=id", "")], "no `correlation_id`, so nothing says to which"),
+        "as headers": ([(PROPERTIES, HEADERS)], "`reply_to` travels among the `headers`"),
+        "to another queue": ([('reply_to="addition_callback"', 'reply_to="addition"')], "`reply_to` is `addition`"),
+        "sent to the callback queue": (
+            [('routing_key="addition"', 'routing_key="addition_callback"')], "with the key `addition_callback`",
+        ),
+    },
+    "01-made-to-last": {
+        "a queue that goes": ([(", durable=True", "")], "`ledger` is not durable"),
+        "transient": ([(MODE, "")], "come back empty: `8` was published without a `delivery_mode`"),
+        "said to be transient": ([("Persistent", "Transient")], "come back empty: `8` .*with `delivery_mode` 1"),
+        "not confirmed": ([(CONFIRM, "")], "your program does not know it"),
+        "for one connection": ([("durable", "exclusive")], "went when your program closed that connection"),
+        "no queue": ([(LEDGER, "")], "Nobody has declared a queue"),
+        "a number": ([("str(total)", "total")], "published as text. Your code raised `AttributeError"),
+        "emptied": (
+            [(LEDGER, LEDGER + '    channel.queue_purge("ledger")\n')], "`ledger` should hold 2 totals, and it holds 1",
+        ),
+    },
+}
+
+ALSO_RIGHT = {
+    "01-mend-the-sender": {
+        "noticed, too": """
+def send(channel, body):
+    channel.confirm_delivery()
+    channel.queue_declare(rpclab.ADDITION_QUEUE, durable=True)
+    channel.basic_publish("", rpclab.ADDITION_QUEUE, body, mandatory=True)
+""",
+    },
+    "01-know-it-arrived": {
+        "told by a callback": """
+def arrived(channel, queue, body):
+    returned = []
+    channel.add_on_return_callback(lambda *arguments: returned.append(arguments))
+    channel.basic_publish("", queue, body, mandatory=True)
+    channel.connection.process_data_events(time_limit=0.2)
+    return not returned
+""",
+    },
+    "01-say-where-to": {
+        "as bytes": """
+def ask(channel, x, y, id):
+    properties = pika.BasicProperties()
+    properties.reply_to = "addition_callback"
+    properties.correlation_id = id
+    channel.basic_publish("", "addition", b"%d, %d" % (x, y), properties)
+""",
+    },
+    "01-made-to-last": {
+        "a quorum queue": """
+def keep(channel, total):
+    channel.confirm_delivery()
+    channel.queue_declare("ledger", durable=True, arguments={"x-queue-type": "quorum"})
+    channel.basic_publish("", "ledger", str(total))
+""",
+        "the mode as a number": """
+def keep(channel, total):
+    channel.queue_declare("ledger", durable=True)
+    channel.confirm_delivery()
+    channel.basic_publish("", "ledger", b"%d" % total, pika.BasicProperties(delivery_mode=2), mandatory=True)
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("id", "mistake"), [(id, mistake) for id in WRONG for mistake in WRONG[id]])
+def test_a_mistake_gets_its_own_diagnosis(id, mistake):
+    exercise = catalogue.exercise(id)
+    changes, words = WRONG[id][mistake]
+    assert_says(exercise.check(changed(exercise, *changes)), "wrong", words)
+
+
+@pytest.mark.parametrize(("id", "way"), [(id, way) for id in ALSO_RIGHT for way in ALSO_RIGHT[id]])
+def test_another_good_way_is_right_as_well(id, way):
+    exercise = catalogue.exercise(id)
+    assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")

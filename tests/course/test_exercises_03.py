@@ -1,0 +1,151 @@
+"""Lesson 03: the wrong answers that people give, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+from cells import assert_says, cell, changed
+
+from rpclab.course import catalogue
+
+GET = '        method, properties, body = channel.basic_get("addition", auto_ack=True)\n'
+COLLECT = "        bodies.append(body)\n"
+LOOP = "    while len(bodies) < count:\n        connection.process_data_events(time_limit=1)\n"
+ACK = "        ch.basic_ack(delivery_tag=method.delivery_tag)\n"
+WORK = "        work(body)\n"
+LIMIT = "    channel.basic_qos(prefetch_count=1)\n"
+CONSUME = '    channel.basic_consume("addition", on_request)\n'
+POLL = '''\
+    channel = connection.channel()
+    while len(bodies) < count:
+        method, properties, body = channel.basic_get("addition", auto_ack=True)
+        if method:
+            bodies.append(body)
+    return bodies
+'''
+
+WRONG = {
+    "03-empty-the-queue": {
+        "counts": (
+            [("while method", "while body and method")], "and one whose body is empty.* 1 is left behind it",
+        ),
+        "not acknowledged": ([(", auto_ack=True", "")], "acknowledged none of them.* ready again then: 3 in"),
+        "the last one is none": (
+            [("    while method:\n" + COLLECT + GET, f"    while method:\n{COLLECT}{GET}    bodies.append(body)\n")],
+            r"All three messages were taken.* `\[b'1,2', b'', b'3,5', None\]`",
+        ),
+        "the first is forgotten": ([(COLLECT + GET, GET + COLLECT)], r"`\[b'', b'3,5', None\]`"),
+        "only one": ([("while method", "if method"), (GET, "")], "Taken: 1 of three messages. Left in the queue: 2"),
+        "for ever": ([("while method", "while True")], "did not come back.* your loop does not end"),
+        "emptied without looking": (
+            [("    bodies = []\n", '    bodies = []\n    channel.queue_purge("addition")\n')],
+            "None of the three .*deleting messages is not taking them",
+        ),
+        "as text": ([("append(body)", "append(body.decode())")], r"returned `\['1,2', '', '3,5'\]`.* should have been"),
+    },
+    "03-wait-for-all": {
+        "twice": (
+            [(LOOP, LOOP[LOOP.index("        con"):].replace("        con", "    con") * 2)],
+            "`take` came back before 3 requests were taken. Requests come when",
+        ),
+        "once for each": (
+            [("while len(bodies) < count", "for _ in range(count)")], "came back before 3 requests were taken",
+        ),
+        "nothing": ([(LOOP, "")], "`take` came back with nothing taken"),
+        "without pika": (
+            [("        connection.process_data_events(time_limit=1)\n", "        pass\n")],
+            "`1,2` was delivered to your connection and is unacked: your callback was not called",
+        ),
+        "too long": ([(LOOP, "    connection.sleep(4)\n")], "took a fourth as well, `7,7`"),
+        "as long as there is a consumer": ([(LOOP, "    channel.start_consuming()\n")], "3 requests and took a fourth"),
+        "one too many": ([("< count", "<= count")], "went on when it had what it wanted"),
+        "asked again and again": (
+            [("    channel = connection.channel()\n", POLL)], "asks with `basic_get` again and again",
+        ),
+    },
+    "03-fair-share": {
+        "no limit": (
+            [(LIMIT, ""), ("on_request)\n", "on_request, consumer_tag='one')\n")],
+            "holds 6 of 6, unacked. 0 were left .* Nothing says how many",
+        ),
+        "a larger limit": ([("count=1", "count=3")], "holds 3 of 6.* The limit that you have set is 3"),
+        "no limit by number": ([("count=1", "count=0")], "holds 6 of 6.* Nothing says"),
+        "too late": ([(LIMIT, ""), (CONSUME, CONSUME + LIMIT)], "holds 6 of 6.* after `basic_consume`"),
+        "another channel": ([("channel.basic_qos", "channel.connection.channel().basic_qos")], "on another channel"),
+        "auto_ack": ([("on_request)\n", "on_request, auto_ack=True)\n"), (ACK, "")], "no limit holds, and all 6"),
+        "acknowledged first": ([(WORK + ACK, ACK + WORK)], "was before the work"),
+        "no work": ([(WORK, "")], "was before the work, if there was any"),
+        "never acknowledged": ([(ACK, "")], "done 0 of the other 5. It holds 1, unacked"),
+        "never consumes": ([("    channel.start_consuming()\n", "")], "Your code returned `None`"),
+    },
+}
+
+ALSO_RIGHT = {
+    "03-empty-the-queue": {
+        "acknowledged one by one": """
+def take_all(channel):
+    bodies = []
+    while True:
+        method, properties, body = channel.basic_get("addition")
+        if method is None:
+            return bodies
+        bodies.append(body)
+        channel.basic_ack(method.delivery_tag)
+""",
+        "as many as there are": """
+def take_all(channel):
+    count = channel.queue_declare("addition", passive=True).method.message_count
+    return [channel.basic_get("addition", auto_ack=True)[2] for _ in range(count)]
+""",
+    },
+    "03-wait-for-all": {
+        "stopped from within": """
+def take(connection, count):
+    bodies = []
+    channel = connection.channel()
+
+    def on_request(ch, method, properties, body):
+        bodies.append(body)
+        ch.basic_ack(method.delivery_tag)
+        if len(bodies) == count:
+            ch.stop_consuming()
+
+    channel.basic_qos(prefetch_count=1)
+    channel.basic_consume("addition", on_request)
+    channel.start_consuming()
+    return bodies
+""",
+        "pika's own loop": """
+def take(connection, count):
+    bodies = []
+    channel = connection.channel()
+    for method, properties, body in channel.consume("addition"):
+        bodies.append(body)
+        channel.basic_ack(method.delivery_tag)
+        if len(bodies) == count:
+            channel.cancel()
+            return bodies
+""",
+    },
+    "03-fair-share": {
+        "for the whole channel": """
+def serve(channel, work):
+    channel.basic_qos(0, 1)
+    for method, properties, body in channel.consume("addition"):
+        work(body)
+        channel.basic_ack(method.delivery_tag)
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("id", "mistake"), [(id, mistake) for id in WRONG for mistake in WRONG[id]])
+def test_a_mistake_gets_its_own_diagnosis(id, mistake):
+    exercise = catalogue.exercise(id)
+    changes, words = WRONG[id][mistake]
+    assert_says(exercise.check(changed(exercise, *changes)), "wrong", words)
+
+
+@pytest.mark.parametrize(("id", "way"), [(id, way) for id in ALSO_RIGHT for way in ALSO_RIGHT[id]])
+def test_another_good_way_is_right_as_well(id, way):
+    exercise = catalogue.exercise(id)
+    assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")
