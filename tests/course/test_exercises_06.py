@@ -1,0 +1,191 @@
+"""Lesson 06: the wrong answers that people give, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+from cells import assert_says, cell, changed
+
+from rpclab.course import catalogue
+
+LOOP = "        while self.response is None:\n"
+PROCESS = "    self.channel.connection.process_data_events(time_limit=None)\n"
+ONLY_MINE = "if props.correlation_id == self.correlation_id:"
+CONSUME = "        self.channel.basic_consume(self.callback_queue, self.on_response, auto_ack=True)\n"
+PUBLISH = '        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)\n'
+AS_LONG = "while len(answers) < len(questions) and (left := deadline - time.monotonic()) > 0:\n"
+FOR_EVER = "while len(answers) < len(questions):\n"
+RETURN = "    return [answers.get(id) for id in ids]\n"
+ACK = "        ch.basic_ack(method.delivery_tag)\n"
+TELL = '            ch.basic_publish("", props.reply_to, json.dumps(said), reply)\n'
+OWN_QUEUE = 'self.channel.queue_declare("", exclusive=True).method.queue\n'
+SHARED = "rpclab.ADDITION_CALLBACK_QUEUE\n"
+DURABLE = "        self.channel.queue_declare(self.callback_queue, durable=True)\n"
+
+WRONG = {
+    "06-a-stray-first": {
+        "once, and for longer": (
+            [(LOOP + "        " + PROCESS, "    " + PROCESS.replace("None", "5"))],
+            "stray was delivered to your client, which stopped waiting, and when the answer came, nobody",
+        ),
+        "takes what comes": ([(ONLY_MINE, "if True:")], "took the stray `999` for an answer.*`not yours`"),
+        "waits without processing": (
+            [(PROCESS, "    pass\n")], "reply `8` was delivered to your client, and it did not come back",
+        ),
+        "never consumes": ([(CONSUME, "")], "never consumed from its callback queue: the stray still lies there"),
+        "does not ask": ([(PUBLISH, "        return x + y\n")], "No request `3,5` has come"),
+        "asks and does not listen": ([(LOOP, "        return x + y\n" + LOOP)], "took no reply"),
+        "no reply_to": ([("reply_to=self.callback_queue, ", "")], "no `reply_to`"),
+    },
+    "06-one-deadline": {
+        "no end": ([(AS_LONG, FOR_EVER), ("limit=left", "limit=1")], "`ask_all` has not come back"),
+        "only once": ([(AS_LONG, "if left := timeout:\n")], "`.None, None, None.` before its 0.8 s were over"),
+        "the whole time in each turn": (
+            [("limit=left", "limit=timeout")],
+            "came back too late. Strays came in between, and each of them gave it the whole time",
+        ),
+        "raises": (
+            [(RETURN, "    if len(answers) < len(ids):\n        raise TimeoutError('too late')\n" + RETURN)],
+            "Nobody answers `1,1` in time. Your code raised `TimeoutError: too late`.*`None` in the place",
+        ),
+        "sleeps": (
+            [(AS_LONG, "if True:\n        time.sleep(timeout)\n        left = 0.1\n")],
+            "second round each question was answered at once, and `ask_all` went on waiting",
+        ),
+        "strangers welcome": (
+            [("if props.correlation_id in ids:", "if True:"), (RETURN, "    return list(answers.values())\n")],
+            r"returned `\[999",
+        ),
+    },
+    "06-error-is-an-answer": {
+        "still silent": ([(TELL, "")], "acknowledged it, and the wire shows no reply"),
+        "raised again": ([(TELL, "            raise\n")], "`3,five` ended the server.*raised `ValueError"),
+        "another try": (
+            [(TELL, "            return ch.basic_nack(method.delivery_tag, requeue=True)\n")], "`3,five` goes round",
+        ),
+        "no correlation id": (
+            [('correlation_id=props.correlation_id, type="error"', 'type="error"')],
+            r"without a correlation id.*dropped it; its call timed out",
+        ),
+        "no type": ([(', type="error"', "")], "nothing on it says that it is an error"),
+        "no JSON": ([("json.dumps(said)", "str(error)")], "error reply to `3,five` says `invalid literal.*cannot read"),
+        "not acknowledged": (
+            [(ACK, ""), (TELL, TELL + "        else:\n    " + ACK)],
+            "`3,five` was answered and not acknowledged: 1 unacked",
+        ),
+        "all of them errors": ([('split(",")', 'split(";")')], "`3,5` is not: its caller got no sum"),
+        "wrong sums": ([("str(x + y)", "str(x * y)")], "`3,5` was answered by `15`, where `8` is right"),
+        "acknowledged twice": ([(TELL, TELL + "    " + ACK)], "same delivery twice"),
+    },
+    "06-stolen-replies": {
+        "less patient": (
+            [(OWN_QUEUE, SHARED + DURABLE), ("timeout=1", "timeout=0.4")],
+            r"[12] of 3 replies to `AddClient` came to `OtherClient`.*consume from `addition_callback`",
+        ),
+        "exclusive, by name": (
+            [(OWN_QUEUE, SHARED + DURABLE.replace("durable", "exclusive"))],
+            r"refused it to the second \(`405 RESOURCE_LOCKED`\)",
+        ),
+        "left behind": (
+            [(OWN_QUEUE, 'f"callback-{uuid.uuid4()}"\n' + DURABLE)], "the broker still has 2 callback queues",
+        ),
+        "asks and does not listen": (
+            [(CONSUME, ""), ("        while id", "        return x + y\n        while id")],
+            "the replies were not taken",
+        ),
+    },
+}
+
+ALSO_RIGHT = {
+    "06-a-stray-first": {
+        "with consume": """
+class AddClient:
+    def __init__(self):
+        self.channel = pika.BlockingConnection(rpclab.connection_parameters()).channel()
+        self.queue = self.channel.queue_declare("", exclusive=True).method.queue
+
+    def add(self, x, y):
+        import uuid
+        id = str(uuid.uuid4())
+        properties = pika.BasicProperties(reply_to=self.queue, correlation_id=id)
+        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
+        for method, props, body in self.channel.consume(self.queue, auto_ack=True):
+            if props.correlation_id == id:
+                return int(body)
+""",
+    },
+    "06-one-deadline": {
+        "with an inactivity timeout": """
+def ask_all(channel, questions, timeout):
+    import time, uuid
+    deadline = time.monotonic() + timeout
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    asked = {str(uuid.uuid4()): question for question in questions}
+    for id, question in asked.items():
+        properties = pika.BasicProperties(reply_to=queue, correlation_id=id)
+        channel.basic_publish("", rpclab.ADDITION_QUEUE, question, properties)
+    answers = dict.fromkeys(asked)
+    for method, props, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.05):
+        if method and props.correlation_id in answers:
+            answers[props.correlation_id] = int(body)
+        if None not in answers.values() or time.monotonic() > deadline:
+            channel.cancel()
+            return list(answers.values())
+""",
+        "with the course's own": """
+def ask_all(channel, questions, timeout):
+    with rpclab.RpcClient(rpclab.ADDITION_QUEUE, timeout=timeout) as client:
+        futures = [client.submit(question) for question in questions]
+        return [None if future.exception() else int(future.result()) for future in futures]
+""",
+    },
+    "06-error-is-an-answer": {
+        "as a service": """
+class AdditionServer(rpclab.RpcServer):
+    def __init__(self):
+        super().__init__(rpclab.ADDITION_QUEUE)
+
+    def handle(self, body):
+        x, y = map(int, body.split(","))
+        return x + y
+""",
+    },
+    "06-stolen-replies": {
+        "direct reply-to": """
+class AddClient(rpclab.AddClient):
+    def __init__(self):
+        super().__init__(reply="direct")
+""",
+        "a name of its own, deleted with its consumer": """
+class AddClient:
+    def __init__(self):
+        import uuid
+        self.channel = pika.BlockingConnection(rpclab.connection_parameters()).channel()
+        self.queue = self.channel.queue_declare(f"answers-{uuid.uuid4()}", durable=True, auto_delete=True).method.queue
+        self.channel.basic_consume(self.queue, self.on_response, auto_ack=True)
+
+    def on_response(self, ch, method, props, body):
+        self.answer = int(body)
+
+    def add(self, x, y):
+        self.answer = None
+        properties = pika.BasicProperties(reply_to=self.queue, correlation_id=f"{x},{y}")
+        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
+        while self.answer is None:
+            self.channel.connection.process_data_events(time_limit=1)
+        return self.answer
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("id", "mistake"), [(id, mistake) for id in WRONG for mistake in WRONG[id]])
+def test_a_mistake_gets_its_own_diagnosis(id, mistake):
+    exercise = catalogue.exercise(id)
+    changes, words = WRONG[id][mistake]
+    assert_says(exercise.check(changed(exercise, *changes)), "wrong", words)
+
+
+@pytest.mark.parametrize(("id", "way"), [(id, way) for id in ALSO_RIGHT for way in ALSO_RIGHT[id]])
+def test_another_good_way_is_right_as_well(id, way):
+    exercise = catalogue.exercise(id)
+    assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")
