@@ -49,7 +49,8 @@ table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0
   text-overflow: ellipsis; font-size: 12px; line-height: 17px; color: var(--jp-ui-font-color1, #222); }
 .rpclab-worker button { width: auto; min-width: 70px; padding: 0 8px; }
 .rpclab-queue { align-items: center; flex-wrap: wrap; border-top: 1px solid var(--jp-border-color3, #eee); }
-.rpclab-queue-text { display: grid; grid-template-columns: 222px 120px 66px 78px 84px 120px; column-gap: 8px;
+.rpclab-queue-text { display: grid; column-gap: 8px; overflow: hidden;
+  grid-template-columns: minmax(80px, 222px) minmax(24px, 120px) 66px 78px 84px minmax(0, 120px);
   align-items: center; line-height: 30px; color: var(--jp-ui-font-color1, #222); }
 .rpclab-queue-text code { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .rpclab-queue-text span { font-size: 12px; text-align: right; white-space: nowrap;

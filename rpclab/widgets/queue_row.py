@@ -25,7 +25,7 @@ class QueueRow(widgets.HBox):
         self._row: dict = {}
         self._asked: tuple[str, str] = ("", "")
         self._history = History()
-        self._text = widgets.HTML()
+        self._text = widgets.HTML(layout=widgets.Layout(flex="1 1 430px", min_width="0"))
         self.purge_button = look.button("Purge \u2026", "Delete the messages that are ready in this queue")
         self.yes_button = look.button("Yes", "Delete them", style="danger")
         self.no_button = look.button("No", "Leave them there")

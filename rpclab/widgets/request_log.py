@@ -63,11 +63,15 @@ class Request:
     future: RpcFuture | None = field(default=None, repr=False)
 
     @property
+    def late_reply(self) -> Message | None:
+        """The first reply that has been delivered, of a request that nobody waited for any more."""
+        replies = self.message.replies if self.message else ()
+        return next((reply for reply in replies if reply.deliveries), None)
+
+    @property
     def said(self) -> object:
         """What there is to show for an answer: the result, what went wrong, or the reply that came too late."""
-        if self.state == "answered late":
-            return f"{self.message.replies[0].text()} (too late)"
-        return self.answer
+        return f"{self.late_reply.text()} (too late)" if self.state == "answered late" else self.answer
 
 
 class RequestLog:
@@ -213,7 +217,7 @@ class RequestLog:
     def _restate(self, request: Request) -> bool:
         """Give a request the state that it is in by now; the lock is held."""
         now = _on_the_wire(request.message) if request.outcome is None else request.outcome
-        if now == "timed out" and request.message and request.message.replies:
+        if now == "timed out" and request.late_reply:
             now = "answered late"
         if now == request.state:
             return False

@@ -101,6 +101,21 @@ def test_every_lesson_is_on_the_map_and_in_the_readme(notebook):
     assert notebook.path.name in everything or notebook.path.stem == "00_start_here"
 
 
+@pytest.mark.parametrize("page", ["glossary.md", "teaching.md"])
+def test_the_links_of_a_page_lead_somewhere(page):
+    targets = [target for target in LINK.findall((ROOT / "notebooks" / page).read_text()) if "://" not in target]
+    assert targets
+    assert not [target for target in targets if not (ROOT / "notebooks" / target).exists()]
+
+
+def test_a_teacher_is_told_of_every_exercise_and_prediction():
+    told = (ROOT / "notebooks" / "teaching.md").read_text()
+    ids = [one.id for number in catalogue.numbers()
+           for one in (*catalogue.exercises(number), *catalogue.questions(number))]
+    assert ids
+    assert not [one for one in ids if one not in told]
+
+
 def test_no_secret_of_the_machine_it_ran_on_is_in_it(notebook):
     text = notebook.path.read_text()
     assert not re.search(r"amqp://[^\"\\ ]+:[^\"\\ ]+@127", text)
