@@ -5,6 +5,7 @@ Compiled code is compared, not text: it is there for a notebook's cell as for a 
 
 from __future__ import annotations
 
+import ast
 import dis
 from types import CodeType, FunctionType
 
@@ -17,10 +18,23 @@ _NOTHING_BUT = {
 }
 
 
-def defined(source: str, name: str) -> object:
-    """Run an exercise's own code as a cell would, and return what it defines under a name."""
+def defined(source: str, name: str, *, apart: bool = False) -> object:
+    """Run an exercise's own code as a cell would, and return what it defines under a name.
+
+    Parameters
+    ----------
+    source : str
+        The code.
+    name : str
+        A name that it defines.
+    apart : bool
+        Whether to compile each statement by itself, as IPython does. Python compiles a call like ``time.time()``
+        otherwise when it sees the import together with it.
+    """
     cell = {"__name__": "__main__", "pika": pika, "rpclab": rpclab}
-    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), cell)
+    whole = ast.parse(source)
+    for part in [ast.Module([one], []) for one in whole.body] if apart else [whole]:
+        exec(compile(part, f"<{name}>", "exec", dont_inherit=True), cell)
     return cell[name]
 
 
@@ -41,8 +55,9 @@ def untouched(answer: object, starter: str, name: str) -> bool:
     functions = _functions(answer)
     if functions is None:
         return False
-    begun = _functions(defined(starter, name))
-    return all(map(_is_empty, functions.values())) or _same(functions, begun)
+    if all(map(_is_empty, functions.values())):
+        return True
+    return any(_same(functions, _functions(defined(starter, name, apart=apart))) for apart in (True, False))
 
 
 def _functions(answer: object) -> dict[str, FunctionType] | None:

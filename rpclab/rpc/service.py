@@ -221,7 +221,8 @@ class RpcServer(BaseServer):
             self.channel.cancel()
 
     def _say_that_it_consumes(self) -> None:
-        print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
+        # At one go, line end and all: several servers may share one output.
+        print(f" [x] Server {whoami()} started on queue '{self.queue_name}'\n", end="", flush=True)
 
     # In a handler's thread.
 

@@ -156,9 +156,10 @@ class Worker:
         self.join(STOP_SECONDS)
 
     def terminate(self) -> None:
-        """Ask it to end, without waiting; does nothing to one that has ended."""
+        """Ask it to end, without waiting; does nothing to one that has ended or was asked already."""
         with self._signalling:
-            if not self.alive:
+            # Asked once more while it winds up, when Python's own handlers are gone, it would be killed by the signal.
+            if self.stopped or not self.alive:
                 return
             self.stopped = True
             self._process.terminate()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from cells import cell
 
-from rpclab.course.untouched import untouched
+from rpclab.course.untouched import defined, untouched
 
 CLASS = '''
 class Server(rpclab.BaseServer):
@@ -28,6 +28,14 @@ FUNCTION = "def f(a):\n    a.b(1)\n"
 ])
 def test_a_class_without_a_line_of_ones_own_is_not_attempted(answer):
     assert untouched(cell(answer, "Server"), CLASS, "Server")
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["as in a notebook", "as in a module"])
+def test_what_is_imported_with_it_makes_no_attempt_of_it(apart):
+    starter = "import time\n\n\ndef f(a):\n    return time.time()\n"
+    answer = defined(starter, "f", apart=apart)
+    assert untouched(answer, starter, "f")
+    assert not untouched(answer, starter.replace("time()", "monotonic()"), "f")
 
 
 @pytest.mark.parametrize("change", [

@@ -75,6 +75,7 @@ def test_what_an_exercise_checks_is_its_starter_as_it_is(notebook):
     for position, name, answer in checks:
         exercise = rpclab.exercise(ids[name])
         assert (answer, sources[position - 1]) == (exercise.name, exercise.starter.strip("\n"))
+        assert f"{exercise.id}: not attempted" in code_cells(notebook)[position].outputs[0].data["text/plain"]
 
 
 def test_every_exercise_and_prediction_of_a_lesson_is_in_it(notebook):
