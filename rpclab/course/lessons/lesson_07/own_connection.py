@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
+from contextlib import suppress
 
 import psutil
 from pika import spec
@@ -82,6 +83,8 @@ def _too_few(trial: Trial, script: Running, links: list[Link]) -> None:
             f"function that makes a server and starts it? {explain(script)}"
         )
     if links[0].pid == script.process.pid:
+        if _has_children(script):
+            raise _shared(links[0])
         raise Mistake(
             "The script itself became the server, and the second one never came: a call that does not return was made "
             "where a function was to be handed over. `target` gets the function, without parentheses."
@@ -95,17 +98,13 @@ def _whose(script: Running, links: list[Link]) -> None:
     """See that each connection belongs to the process that uses it."""
     first, second = links
     parents = [link for link in links if link.pid == script.process.pid]
-    if first.pid == second.pid and not (parents and psutil.Process(script.process.pid).children()):
+    if first.pid == second.pid and not (parents and _has_children(script)):
         raise Mistake(
             "There are two consumers, and no two processes: both servers run in one, whose Python computes on one core "
             "at a time. Each server needs a process of its own."
         )
     if first is second:
-        raise Mistake(
-            f"Two processes consume, and the broker sees one connection, `{first.name}`: it was opened by the script, "
-            "and each child got a copy of the same open socket. Both write to it, both read from it, and each gets "
-            "pieces of what was meant for the other. Where in your code is the connection opened, and in which process?"
-        )
+        raise _shared(first)
     if parents:
         raise Mistake(
             f"There are two connections, and the script opened {'one' if len(parents) == 1 else 'both'} of them, "
@@ -113,6 +112,20 @@ def _whose(script: Running, links: list[Link]) -> None:
             "connection stays open, and what the child had stays unacked. Which process runs the line that makes the "
             "server?"
         )
+
+
+def _shared(link: Link) -> Mistake:
+    return Mistake(
+        f"Two processes consume, and the broker sees one connection, `{link.name}`: it was opened by the script, "
+        "and each child got a copy of the same open socket. Both write to it, both read from it, and each gets "
+        "pieces of what was meant for the other. Where in your code is the connection opened, and in which process?"
+    )
+
+
+def _has_children(script: Running) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(script.process.pid).children())
+    return False
 
 
 def _ask(trial: Trial, script: Running) -> list[str]:
