@@ -285,9 +285,7 @@ class Lab:
         QueueInUse
             If it is exclusive to another connection.
         """
-        count = self._on_queue(queue, "queue_delete")
-        self.tap.registry.deleted(queue)
-        return count
+        return self._on_queue(queue, "queue_delete")
 
     def ctl(self, *arguments: str) -> CommandOutput:
         """Run ``rabbitmqctl`` on this lab's virtual host and return what it prints, the rows of a list sorted.
@@ -379,7 +377,8 @@ class Lab:
         if real is None:
             names = ", ".join(rows.column("name")) or "none"
             raise QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
-        with connect(self.direct_parameters, "rpclab administration") as connection:
+        # Through the tap, so that whoever draws the queue sees what becomes of its messages.
+        with connect(self.parameters, "rpclab administration") as connection:
             try:
                 return getattr(connection.channel(), operation)(real).method.message_count
             except ChannelClosedByBroker as refusal:

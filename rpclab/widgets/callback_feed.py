@@ -62,9 +62,15 @@ class Arrival:
 
     @property
     def state(self) -> str:
-        """``waiting``, ``delivered``, ``acknowledged``, ``rejected``, ``returned``, ``no queue`` or ``expired``."""
+        """What became of it.
+
+        ``waiting``, ``delivered``, ``acknowledged``, ``rejected``, ``removed``, ``returned``, ``no queue`` or
+        ``expired``.
+        """
         if self._last and self._last.outcome in OUTCOMES:
             return OUTCOMES[self._last.outcome]
+        if self.queue in self.message.removed:
+            return "removed"
         if self.message.returned:
             return "returned"
         if self._last is None and self.message.queues == ():

@@ -78,6 +78,7 @@ MOODS = {
     "delivered": ("calm", "\u2192 delivered"),
     "acknowledged": ("good", "\u2713 acknowledged"),
     "rejected": ("bad", "\u2715 rejected"),
+    "removed": ("off", "\u2013 removed"),
     "returned": ("bad", "\u2715 returned"),
     "expired": ("bad", "\u2715 expired"),
     "no queue": ("bad", "\u2715 no queue"),

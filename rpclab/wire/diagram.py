@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rpclab.wire.messages import ACKED, REJECTED, REPLY, REQUEST, REQUEUED, Message, Step
+from rpclab.wire.messages import ACKED, REJECTED, REMOVED, REPLY, REQUEST, REQUEUED, Message, Step
 
 MERMAID = "text/vnd.mermaid"
 MOST_MESSAGES = 16
@@ -211,6 +211,8 @@ def _notes(message: Message, now: float) -> list[tuple[float, _Line]]:
         said = "has expired" if state == "expired" else "waits here"
         moment = message.deadline if state == "expired" else now
         notes.append((moment, _Line(place(message.steps[-1].queue), None, f"{message.name} {said}")))
+    if state == REMOVED:
+        notes.append((now, _Line(place(message.steps[-1].queue), None, f"{message.name} was removed")))
     if state == "no queue":
         said = f"no such queue, {message.name} is gone"
         notes.append((message.time, _Line(place(message.steps[-1].queue), None, said)))

@@ -24,6 +24,7 @@ from rpclab.wire.messages import (
     Message,
     Step,
 )
+from rpclab.wire.routing import Emptied
 
 Channel = tuple[int, int]  # the numbers of the connection and of the channel
 
@@ -63,7 +64,9 @@ class Follower:
         step = _STEPS.get(type(event.method))
         if step:
             step(self, event)
-        return step is not None
+        for emptied in event.emptied:
+            self._remove(emptied)
+        return step is not None or bool(event.emptied)
 
     def request(self, correlation_id: str) -> Message | None:
         """Return the first request with a correlation id, if there is one."""
@@ -219,6 +222,12 @@ class Follower:
         if outcome in BACK_IN_THE_QUEUE:
             self._matching.put_back(place, message)
         self._note(event, outcome, message, event.link.name, delivery.queue)
+
+    def _remove(self, emptied: Emptied) -> None:
+        for message in self.messages.values():
+            if message.waits_in(emptied.queue):
+                message.removed.add(emptied.queue)
+                self._matching.remove(emptied.real_name, message)
 
     def _returned(self, event: Event) -> None:
         message = self._matching.unreturned(key_of(event), event.link.name)

@@ -76,6 +76,8 @@ class Event:
     queues : tuple of str or None
         The queues that a published message was put into, as they are shown; None for other methods, and where that is
         not known.
+    emptied : tuple of Emptied
+        The queues that lost their messages by it: purged, deleted, or exclusive to a connection that has ended.
     auto_ack : bool
         Whether a delivery counts as acknowledged with its being sent.
     """
@@ -90,6 +92,7 @@ class Event:
     size: int = 0
     queue: str | None = None
     queues: tuple[str, ...] | None = None
+    emptied: tuple = ()
     auto_ack: bool = False
 
     @property

@@ -74,6 +74,13 @@ class Matching:
         key, queue = place
         self._known[key].back[queue].append(message)
 
+    def remove(self, queue: str, message: Message) -> None:
+        """Take note that a message was purged from a queue, with all that waited there, or is gone with it."""
+        for key in self._keys[message.number]:
+            alike = self._known[key]
+            alike.taken[queue] = len(alike.messages)
+            alike.back[queue].clear()
+
     def find(self, key: Key) -> Message | None:
         """Return the first message with a key, if there is one."""
         return self._known[key].messages[0] if key in self._known else None

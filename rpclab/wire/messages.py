@@ -12,6 +12,7 @@ REQUEST, REPLY, MESSAGE = "request", "reply", "message"
 
 # What became of a delivery. "lost" is one that was unacked when its channel or connection ended.
 HELD, ACKED, AUTO_ACKED, REJECTED, REQUEUED, LOST = "held", "acked", "auto-acked", "rejected", "requeued", "lost"
+REMOVED = "removed"
 BACK_IN_THE_QUEUE = (REQUEUED, LOST)
 
 
@@ -106,6 +107,8 @@ class Message:
         The queues that it was put into, as they are shown; None if that is not known.
     mandatory : bool
         Whether the publisher wants it back if no queue takes it.
+    removed : set of str
+        The queues that were purged or deleted with it in them, as they are shown.
     returned : str
         Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
     dead_lettered : str
@@ -135,6 +138,7 @@ class Message:
     deliveries: list[Delivery] = field(default_factory=list)
     queues: tuple[str, ...] | None = None
     mandatory: bool = False
+    removed: set[str] = field(default_factory=set)
     returned: str = ""
     dead_lettered: str = ""
     confirmed: bool = False
@@ -167,7 +171,14 @@ class Message:
     def _outcomes(self) -> list[str | None]:
         """What became of the last delivery from each queue; None for a queue that has not delivered it yet."""
         last = dict.fromkeys(self.queues or ()) | {delivery.queue: delivery.outcome for delivery in self.deliveries}
-        return list(last.values())
+        return [REMOVED if queue in self.removed else outcome for queue, outcome in last.items()]
+
+    def waits_in(self, queue: str) -> bool:
+        """Tell whether it is ready in a queue, for the first time or again."""
+        if queue in self.removed or queue not in {*(self.queues or ()), *(given.queue for given in self.deliveries)}:
+            return False
+        last = [given.outcome for given in self.deliveries if given.queue == queue]
+        return not last or last[-1] in BACK_IN_THE_QUEUE
 
     def state(self, now: float) -> str:
         """Return what became of it, at a time of ``time.monotonic()``.
@@ -176,8 +187,8 @@ class Message:
         -------
         str
             ``returned``, ``dead-lettered``, ``waiting``, ``expired``, ``held``, ``waiting again``, ``acked``,
-            ``auto-acked`` or ``rejected``; ``no queue`` if none was there to take it, and ``published`` if nothing is
-            known of the exchange that it went to.
+            ``auto-acked``, ``rejected`` or ``removed`` (purged, or gone with its queue); ``no queue`` if none was there
+            to take it, and ``published`` if nothing is known of the exchange that it went to.
         """
         if self.returned:
             return "returned"

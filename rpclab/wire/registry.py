@@ -55,8 +55,8 @@ class Registry:
         step = self._steps.get(type(event.method))
         source = step(event, (event.link.number, event.channel)) if step else None
         # After the steps: a queue that the broker named is shown with its owner.
-        if self._routing.concerns(event):
-            self._routing.take(event)
+        if self._routing.concerns(event) and (emptied := self._routing.take(event)):
+            event = replace(event, emptied=tuple(emptied))
         if isinstance(event.method, spec.Basic.Publish):
             return replace(event, queues=self._routing.queues_of(event))
         return replace(event, queue=source.queue, auto_ack=source.auto_ack) if source else event
@@ -69,10 +69,6 @@ class Registry:
         """Return the names of the connections that consume from a queue, sorted, one for each consumer."""
         links = [key[0] for key, source in list(self._consumers.items()) if source.queue == queue]
         return sorted(self._names.get(link, f"connection {link}") for link in links)
-
-    def deleted(self, queue: str) -> None:
-        """Take note that a queue is gone, though that did not cross a connection."""
-        self._routing.forget(self.shown(queue))
 
     def shown(self, queue: str) -> str:
         """Return a queue's name as people are shown it: the same in each run, also where the broker made it up."""

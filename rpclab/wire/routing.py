@@ -24,9 +24,10 @@ PREDECLARED = {
 
 
 class Emptied(NamedTuple):
-    """A queue that lost its messages: the ready ones only, or, when it was deleted, all."""
+    """A queue that lost its messages, as it is shown and as the broker knows it; the ready ones only, or all."""
 
     queue: str
+    real_name: str
     deleted: bool
 
 
@@ -189,7 +190,7 @@ class Routing:
         return self.shown(asked.queue) if asked.queue else self._last_declared.get(channel, "")
 
     def _purge(self, asked, channel: tuple, answer) -> list[Emptied]:
-        return [Emptied(self._queue_of(asked, channel), deleted=False)]
+        return [self._emptied(self._queue_of(asked, channel), deleted=False)]
 
     def _delete(self, asked, channel: tuple, answer) -> list[Emptied]:
         return [self.forget(self._queue_of(asked, channel))]
@@ -200,10 +201,15 @@ class Routing:
 
     def forget(self, queue: str) -> Emptied:
         """Take note that a queue is gone, with its bindings."""
+        emptied = self._emptied(queue, deleted=True)
         self.queues.pop(queue, None)
         for bindings in self._bindings.values():
             bindings[:] = [binding for binding in bindings if binding.to_exchange or binding.destination != queue]
-        return Emptied(queue, deleted=True)
+        return emptied
+
+    def _emptied(self, queue: str, *, deleted: bool) -> Emptied:
+        declared = self.queues.get(queue)
+        return Emptied(queue, declared.real_name if declared else queue, deleted)
 
     def _connection_ended(self, link: int) -> list[Emptied]:
         """Forget what a connection asked for; its exclusive queues end with it."""

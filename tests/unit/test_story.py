@@ -84,7 +84,7 @@ def test_an_exclusive_queue_is_gone_with_its_connection(wire, client, server):
     server.publishes("amq.gen-abc", "8")
     client.ends()
     server.publishes("amq.gen-abc", "8")
-    assert list(states(wire).values()) == ["waiting", "no queue"]
+    assert list(states(wire).values()) == ["removed", "no queue"]
 
 
 def test_a_message_that_expires_before_it_is_taken_has_expired_and_its_request_timed_out(wire, client):
@@ -349,3 +349,27 @@ def test_dead_letters_and_returns_are_told_apart_in_the_recorded_frames():
     assert (to_both.queue, to_both.dead_lettered, to_both.confirmed) == ("work, copies, dead", "rejected", True)
     assert [delivery.outcome for delivery in to_both.deliveries] == ["acked", "rejected", "auto-acked"]
     assert (lost.returned, lost.state(0)) == ("NO_ROUTE", "returned")
+
+
+def test_what_is_purged_or_goes_with_its_queue_is_removed_and_not_taken_for_what_comes_later(wire, server):
+    sender = wire.peer("sender")
+    sender.publishes("addition", "same")
+    sender.says(spec.Queue.Purge(queue="addition"))
+    sender.hears(spec.Queue.PurgeOk(message_count=1))
+    sender.publishes("addition", "same")
+    server.acks(server.gets("addition", "same"))
+    sender.publishes("addition", "gone with its queue")
+    sender.says(spec.Queue.Delete(queue="addition"))
+    sender.hears(spec.Queue.DeleteOk(message_count=1))
+    assert list(states(wire).values()) == ["removed", "acked", "removed"]
+    assert all(message.settled for message in wire.story.messages)
+
+
+def test_what_is_held_when_its_queue_is_purged_stays(wire, server):
+    sender = wire.peer("sender")
+    sender.publishes("addition", "held")
+    tag = server.gets("addition", "held")
+    sender.says(spec.Queue.Purge(queue="addition"))
+    sender.hears(spec.Queue.PurgeOk(message_count=0))
+    server.acks(tag)
+    assert states(wire) == {"message 1": "acked"}
