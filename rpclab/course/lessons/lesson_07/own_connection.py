@@ -51,7 +51,8 @@ def own_connection(trial: Trial, answer) -> str:
     refused(trial)
     if len(links) < PROCESSES:
         _too_few(trial, script, links)
-    if len(links) > PROCESSES:
+    # One that has been started and has yet to connect is one too many as well.
+    if max(len(links), _children(script)) > PROCESSES:
         raise Mistake(f"More than {PROCESSES} consumers came to `{FIBONACCI_QUEUE}`; each of two processes needs one.")
     _whose(script, links)
     answers = _ask(trial, script)
@@ -83,7 +84,7 @@ def _too_few(trial: Trial, script: Running, links: list[Link]) -> None:
             f"function that makes a server and starts it? {explain(script)}"
         )
     if links[0].pid == script.process.pid:
-        if _has_children(script):
+        if _children(script):
             raise _shared(links[0])
         raise Mistake(
             "The script itself became the server, and the second one never came: a call that does not return was made "
@@ -98,7 +99,7 @@ def _whose(script: Running, links: list[Link]) -> None:
     """See that each connection belongs to the process that uses it."""
     first, second = links
     parents = [link for link in links if link.pid == script.process.pid]
-    if first.pid == second.pid and not (parents and _has_children(script)):
+    if first.pid == second.pid and not (parents and _children(script)):
         raise Mistake(
             "There are two consumers, and no two processes: both servers run in one, whose Python computes on one core "
             "at a time. Each server needs a process of its own."
@@ -122,10 +123,11 @@ def _shared(link: Link) -> Mistake:
     )
 
 
-def _has_children(script: Running) -> bool:
+def _children(script: Running) -> int:
+    """Return how many processes the script has started that are still there."""
     with suppress(psutil.NoSuchProcess):
-        return bool(psutil.Process(script.process.pid).children())
-    return False
+        return len(psutil.Process(script.process.pid).children())
+    return 0
 
 
 def _ask(trial: Trial, script: Running) -> list[str]:
