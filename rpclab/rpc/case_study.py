@@ -41,7 +41,7 @@ class CaseStudy:
         return self.addition, self.fibonacci, self.addition_callbacks, self.fibonacci_callbacks
 
     def start(self, count: int = PROCESSES) -> None:
-        """Have so many processes of each kind run; return when all of them consume.
+        """Have at least so many processes of each kind run; return when all of them consume.
 
         Those of a kind begin to consume one after the other, so that the broker, which takes turns, serves them in the
         order of their numbers.

@@ -28,7 +28,7 @@ class Workers:
     *arguments
         What to make each server with, for example the queue's name for a `CallbackWorker`.
     count : int
-        How many processes, 1 to 64.
+        How many processes to begin with, 0 to 64.
     name : str, optional
         The processes are called ``NAME-0``, ``NAME-1``, ...; by default after the class.
     start_method : str
