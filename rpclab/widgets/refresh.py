@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
-PER_SECOND = 15
+# What changes now and then is shown at once; what goes on changing, ten times a second. No second has more than 14.
+STEADY_PER_SECOND = 10
+AT_ONCE = 4
+# What happens together, such as a request, its delivery and its reply, is rendered together.
+GAP_SECONDS = 0.02
 
 
 class Refresher:
     """Calls a render function soon after something changed, at most 15 times a second, in a thread of its own.
+
+    How often is kept by a token bucket: https://en.wikipedia.org/wiki/Token_bucket.
 
     Parameters
     ----------
@@ -36,9 +43,13 @@ class Refresher:
             self._thread.join()
 
     def _run(self) -> None:
+        tokens, rendered = float(AT_ONCE), time.monotonic()
         while not self._closed.is_set():
             self._dirty.wait()
             self._dirty.clear()
+            now = time.monotonic()
+            tokens = min(AT_ONCE, tokens + (now - rendered) * STEADY_PER_SECOND) - 1
+            rendered = now
             self._render()
-            self._closed.wait(1 / PER_SECOND)
+            self._closed.wait(max(GAP_SECONDS, (1 - tokens) / STEADY_PER_SECOND))
         self._render()
