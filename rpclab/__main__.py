@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     passed_on("ctl", _ctl, "run rabbitmqctl on the lab's broker, for example: ctl -p publishing list_queues")
     bench = command("bench", _bench, "measure what this course claims about speed, in ratios from one run (a minute)")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    bench.add_argument("--quick", action="store_true", help="measure roughly, in ten seconds")
     bench.add_argument("--soak", type=float, metavar="SECONDS", help="instead, call at full rate while things break")
     command("demo", _demo, "run the whole case study with real processes and print what each did")
     passed_on("lab", _lab, "open the course in JupyterLab, with a broker that ends with it; takes JupyterLab's options")
@@ -99,7 +100,7 @@ def _ctl(asked: argparse.Namespace) -> None:
 def _bench(asked: argparse.Namespace) -> int:
     from rpclab import bench
 
-    return bench.run(asked.soak, asked.json)
+    return bench.run(asked.soak, asked.json, quick=asked.quick)
 
 
 def _demo(asked: argparse.Namespace) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json as json_module
 import platform
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pika
 import psutil
 
 from rpclab.bench import report, scaling, soak, speed, startup, tapping
-from rpclab.bench.measure import Scale
+from rpclab.bench.measure import QUICK, Scale
 from rpclab.lab import Lab
+
+if TYPE_CHECKING:
+    from rpclab.bench.figures import Figures
 
 LAB = "bench"
 ROWS = (
@@ -20,7 +24,7 @@ ROWS = (
 )
 
 
-def run(seconds_soak: float | None, json: bool) -> int:
+def run(seconds_soak: float | None, json: bool, *, quick: bool = False) -> int:
     """Measure, or soak, and print what was found.
 
     Parameters
@@ -29,6 +33,8 @@ def run(seconds_soak: float | None, json: bool) -> int:
         How long to soak instead of measuring; None for measuring, which takes about a minute.
     json : bool
         Whether to print one JSON object instead of a table.
+    quick : bool
+        Whether to measure roughly, in ten seconds.
 
     Returns
     -------
@@ -41,12 +47,20 @@ def run(seconds_soak: float | None, json: bool) -> int:
             print(json_module.dumps(tally.plain()) if json else tally.table())
             return 0 if tally.sound else 1
         around = circumstances()
-        rows = list(measured(lab, Scale()))
+        rows = list(measured(lab, QUICK if quick else Scale()))
     if json:
         print(json_module.dumps(around | {"rows": report.plain(rows)}))
     else:
         print(", ".join(f"{name} {value}" for name, value in around.items()), report.table(rows), sep="\n")
     return 0
+
+
+def figures(*, quick: bool = True) -> Figures:
+    """Measure in a lab of its own and return a chart: ten seconds, or a minute if it need not be quick."""
+    from rpclab.bench.figures import Figures
+
+    with Lab(LAB) as lab:
+        return Figures(list(measured(lab, QUICK if quick else Scale())))
 
 
 def measured(lab: Lab, scale: Scale) -> Iterator[report.Row]:

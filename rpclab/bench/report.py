@@ -30,6 +30,8 @@ class Row:
         Measured over reference: the median of the rounds' ratios, which need not be the ratio of the medians.
     target : str
         What it should be; empty where nothing was promised.
+    goal : float or None
+        The target as a number: of the ratio if there is one, else of the figure.
     met : bool or None
         Whether it is; None where nothing was promised.
     """
@@ -40,19 +42,20 @@ class Row:
     reference: float | None = None
     ratio: float | None = None
     target: str = ""
+    goal: float | None = None
     met: bool | None = None
 
     @classmethod
     def compared(cls, what: str, ours: Rounds, theirs: Rounds, unit: str, *, at_least: float) -> Row:
         """Return a row whose target is a ratio, from the figures of rounds that took turns."""
-        ratio = _ratio(ours, theirs)
-        return cls(what, median(ours), unit, median(theirs), ratio, f"ratio >= {at_least:.2f}", ratio >= at_least)
+        ratio, target = _ratio(ours, theirs), f"ratio >= {at_least:.2f}"
+        return cls(what, median(ours), unit, median(theirs), ratio, target, at_least, ratio >= at_least)
 
     @classmethod
     def near(cls, what: str, ours: Rounds, theirs: Rounds, unit: str, *, within: float) -> Row:
         """Return a row whose target is a ratio of 1, give or take a part."""
-        ratio = _ratio(ours, theirs)
-        return cls(what, median(ours), unit, median(theirs), ratio, f"1.00 +- {within:.2f}", abs(ratio - 1) <= within)
+        ratio, target = _ratio(ours, theirs), f"1.00 +- {within:.2f}"
+        return cls(what, median(ours), unit, median(theirs), ratio, target, 1.0, abs(ratio - 1) <= within)
 
     @classmethod
     def bounded(
@@ -60,8 +63,8 @@ class Row:
     ) -> Row:
         """Return a row whose target is a figure not to be exceeded, or to be reached."""
         if at_most is not None:
-            return cls(what, measured, unit, target=f"<= {at_most:g} {unit}", met=measured <= at_most)
-        return cls(what, measured, unit, target=f">= {at_least:g}{unit}", met=measured >= at_least)
+            return cls(what, measured, unit, target=f"<= {at_most:g} {unit}", goal=at_most, met=measured <= at_most)
+        return cls(what, measured, unit, target=f">= {at_least:g}{unit}", goal=at_least, met=measured >= at_least)
 
 
 def table(rows: Iterable[Row]) -> Table:
@@ -69,8 +72,8 @@ def table(rows: Iterable[Row]) -> Table:
     return Table(COLUMNS, [
         {
             "what": row.what,
-            "measured": _figure(row.measured, row.unit),
-            "reference": None if row.reference is None else _figure(row.reference, row.unit),
+            "measured": figure(row.measured, row.unit),
+            "reference": None if row.reference is None else figure(row.reference, row.unit),
             "ratio": None if row.ratio is None else f"{row.ratio:.2f}",
             "target": row.target or None,
             "met": row.met,
@@ -84,10 +87,12 @@ def plain(rows: Iterable[Row]) -> list[dict]:
     return [asdict(row) for row in rows]
 
 
+def figure(value: float, unit: str) -> str:
+    """Return a figure with its unit, as it is printed."""
+    return f"{value:,.0f}{unit}" if unit == "/s" else f"{value:.2f} {unit}"
+
+
 def _ratio(ours: Rounds, theirs: Rounds) -> float:
     # Of neighbours in time: what slows the machine down for a second slows both.
     return median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
-
-def _figure(value: float, unit: str) -> str:
-    return f"{value:,.0f}{unit}" if unit == "/s" else f"{value:.2f} {unit}"

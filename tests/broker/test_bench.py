@@ -6,6 +6,7 @@ import pytest
 
 from rpclab import InvalidOption, Lab, bench
 from rpclab.bench import report, soak
+from rpclab.bench.figures import Figures
 from rpclab.bench.measure import Scale
 
 TINY = Scale(
@@ -44,8 +45,31 @@ def test_the_report_is_a_table_for_people_and_plain_for_programs(rows):
     assert printed.columns == ("what", "measured", "reference", "ratio", "target", "met")
     assert len(repr(printed).splitlines()) == len(rows) + 1
     assert json.loads(json.dumps(report.plain(rows)))[0].keys() == {
-        "what", "measured", "unit", "reference", "ratio", "target", "met",
+        "what", "measured", "unit", "reference", "ratio", "target", "goal", "met",
     }
+
+
+def test_the_chart_has_a_bar_for_each_promise_and_says_in_words_whether_it_is_kept(rows):
+    figures = Figures(rows)
+    promised = [row for row in rows if row.target]
+    assert figures.value.count("<rect ") == len(promised)
+    assert figures.value.count(">\u2713 met<") == sum(row.met for row in promised)
+    assert figures.value.count(">\u2715 not met<") == sum(not row.met for row in promised)
+    assert (repr(figures), str(figures)) == (f"Figures({len(rows)} measured)", repr(report.table(rows)))
+    assert figures["worker killed"] is rows[-1]
+    with pytest.raises(KeyError, match="'speed of light' was not measured"):
+        figures["speed of light"]
+
+
+def test_a_bar_shows_a_ratio_or_a_figure_against_its_target():
+    short, long = (
+        Figures([row]).value for row in (
+            report.Row.compared("a : b", [4], [10], "/s", at_least=0.8),
+            report.Row.bounded("a", 9.0, "s", at_most=1.0),
+        )
+    )
+    assert "<rect width='30.0'" in short
+    assert "<rect width='120.0'" in long
 
 
 def test_a_ratio_is_that_of_rounds_next_to_each_other_in_time():

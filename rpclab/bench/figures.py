@@ -1,0 +1,85 @@
+"""The bench in a notebook: one bar for each figure, against what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+
+from rpclab.bench.report import Row, figure, table
+from rpclab.widgets import look
+
+# A bar ends at twice its target; what is beyond is cut off there, and stands in figures beside it.
+WIDEST = 2.0
+
+
+class Figures(widgets.HTML):
+    """What the bench measured, drawn: each bar against its target, which is where the line is.
+
+    The figures differ from run to run, so the notebook's file keeps only how many there are; ``print(figures)`` shows
+    the same as a table.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        What was measured.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        The same.
+    """
+
+    def __init__(self, rows: Sequence[Row]):
+        self.rows = tuple(rows)
+        super().__init__(_html(self.rows))
+
+    def __getitem__(self, what: str) -> Row:
+        """Return the first row whose description begins with a text.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        row = next((row for row in self.rows if row.what.startswith(what)), None)
+        if row is None:
+            raise KeyError(f"{what!r} was not measured. There are: {', '.join(row.what for row in self.rows)}.")
+        return row
+
+    def __str__(self) -> str:
+        return repr(table(self.rows))
+
+    def __repr__(self) -> str:
+        return f"Figures({len(self.rows)} measured)"
+
+
+def _html(rows: Sequence[Row]) -> str:
+    columns = ("what", "measured", "", "should be", "")
+    cells = [
+        (look.text(row.what), _measured(row), _bar(row), look.text(row.target), _verdict(row)) for row in rows
+    ]
+    return f"{look.STYLE}<div class='rpclab-card'>{look.table(columns, cells)}</div>"
+
+
+def _measured(row: Row) -> str:
+    ratio = "" if row.ratio is None else f"<b>{row.ratio:.2f}</b><br>"
+    against = "" if row.reference is None else f" against {figure(row.reference, row.unit)}"
+    return f"{ratio}{look.text(figure(row.measured, row.unit) + against)}"
+
+
+def _bar(row: Row) -> str:
+    if row.goal is None:
+        return ""
+    part = max(0.0, min(WIDEST, (row.measured if row.ratio is None else row.ratio) / row.goal)) / WIDEST
+    return (
+        "<svg width='120' height='16' aria-hidden='true' class='rpclab-bars'>"
+        f"<rect width='{120 * part:.1f}' height='10' y='3'></rect>"
+        f"<line x1='{120 / WIDEST}' x2='{120 / WIDEST}' y1='0' y2='16' stroke='currentColor'></line></svg>"
+    )
+
+
+def _verdict(row: Row) -> str:
+    if row.met is None:
+        return ""
+    return look.label("good", "\u2713 met") if row.met else look.label("bad", "\u2715 not met")
