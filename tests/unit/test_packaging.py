@@ -18,7 +18,9 @@ except ModuleNotFoundError:  # Python 3.10; pytest brings this one there
 
 ROOT = Path(rpclab.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REQUIREMENTS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.strip()]
+REQUIREMENTS = [
+    line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.strip() and not line.startswith("#")
+]
 
 
 def loaded_by(statement: str) -> set[str]:
