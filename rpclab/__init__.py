@@ -9,7 +9,7 @@ from importlib import import_module
 
 _HOME = {
     "rpclab.lab": ["Lab"],
-    "rpclab.environment": ["connection_parameters"],
+    "rpclab.environment": ["all_connection_parameters", "connection_parameters"],
     "rpclab.rpc.queues": [
         "ADDITION_CALLBACK_QUEUE", "ADDITION_QUEUE", "FIBONACCI_CALLBACK_QUEUE", "FIBONACCI_QUEUE",
     ],
@@ -31,8 +31,8 @@ _HOME = {
     "rpclab.errors": [
         "AccessRefused", "Blocked", "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed",
         "ConnectionLost", "InvalidName", "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse",
-        "QueueNotFound", "RemoteError", "RpcError", "RpcTimeout", "UnroutableError", "VhostNotFound", "VhostNotOurs",
-        "WorkerFailed", "WrongCredentials",
+        "QueueNotFound", "QueueUnavailable", "RemoteError", "RpcError", "RpcTimeout", "UnroutableError",
+        "VhostNotFound", "VhostNotOurs", "WorkerFailed", "WrongCredentials",
     ],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 import rpclab
@@ -10,6 +11,7 @@ from rpclab.broker import compose, ctl, node
 from rpclab.broker.address import Broker
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
+from rpclab.broker.node_files import MOST_NODES
 from rpclab.errors import BrokerUnavailable, LabError
 
 
@@ -42,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "find the lab's broker or start it")
     up.add_argument("--install", action="store_true", help="install RabbitMQ first if there is none")
+    up.add_argument(
+        "--nodes", type=int, metavar="N", choices=range(1, MOST_NODES + 1),
+        help=f"a private cluster of so many nodes, up to {MOST_NODES}; those that are down are started again",
+    )
     command("down", _down, "stop the lab's broker; nothing is left running")
     command("status", _status, "say which broker is used and whether it runs")
     command("doctor", _doctor, "check everything the course needs, with a remedy for each thing that is missing")
@@ -60,7 +66,15 @@ def _up(asked: argparse.Namespace) -> None:
         from rpclab.broker.install import ensure_installed
 
         ensure_installed()
-    _describe(find())
+    _describe(find() if asked.nodes is None else _cluster(asked.nodes))
+
+
+def _cluster(count: int) -> Broker:
+    if os.environ.get("RPCLAB_BROKER"):
+        raise LabError("RPCLAB_BROKER names the broker to use, so that none is started. Unset it to start a cluster.")
+    if compose.running():
+        raise LabError("The lab's broker runs in Docker. End it first: python -m rpclab down")
+    return node.start(count=count).broker
 
 
 def _down(asked: argparse.Namespace) -> None:
@@ -74,12 +88,15 @@ def _status(asked: argparse.Namespace) -> None:
 
 def _describe(broker: Broker) -> None:
     with Management(broker) as api:
-        overview = api.get("overview")
+        overview, nodes = api.get("overview"), api.get("nodes") or ()
     if overview is None:
         raise BrokerUnavailable(f"{broker.management_url} is no RabbitMQ management API. Set RPCLAB_MANAGEMENT.")
     print(f"RabbitMQ {overview['rabbitmq_version']} on Erlang {overview['erlang_version']} ({broker.origin})")
-    print(f"  AMQP           {broker.host}:{broker.port}")
-    print(f"  Management UI  {broker.management_url}")
+    print(f"  AMQP           {', '.join(f'{each.host}:{each.port}' for each in broker.all)}")
+    print(f"  Management UI  {', '.join(each.management_url for each in broker.all)}")
+    if len(nodes) > 1:
+        states = [f"{each['name'].partition('@')[0]} ({'running' if each['running'] else 'down'})" for each in nodes]
+        print(f"  Nodes          {', '.join(states)}")
     print(f"  User           {broker.username}")
     print(f"  Password       {broker.password if broker.origin != 'RPCLAB_BROKER' else '(as in RPCLAB_BROKER)'}")
 

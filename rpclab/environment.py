@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 
 import pika
 
@@ -16,17 +17,33 @@ URL_VARIABLE = "RPCLAB_URL"
 
 
 def connection_parameters() -> pika.URLParameters:
-    """Return the connection parameters of the lab that this process belongs to.
+    """Return the connection parameters of the lab that this process belongs to; of a cluster, those of one node.
 
     Raises
     ------
     LabError
         If no lab has been opened, neither here nor by the process that started this one.
     """
-    url = os.environ.get(URL_VARIABLE)
-    if not url:
+    return all_connection_parameters()[0]
+
+
+def all_connection_parameters() -> list[pika.URLParameters]:
+    """Return the connection parameters of each node of the lab that this process belongs to.
+
+    A notebook's begin with the first node. Those of worker processes begin with the second, the third and so on, by
+    the number in the worker's name, so that not all of them depend on one node.
+
+    Raises
+    ------
+    LabError
+        If no lab has been opened, neither here nor by the process that started this one.
+    """
+    urls = os.environ.get(URL_VARIABLE, "").split()
+    if not urls:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
-    return named(pika.URLParameters(url))
+    number = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    first = int(number[1]) % len(urls) if number else 0
+    return [named(pika.URLParameters(url)) for url in urls[first:] + urls[:first]]
 
 
 def named(parameters: pika.URLParameters) -> pika.URLParameters:

@@ -43,6 +43,10 @@ class QueueNotFound(LabError):
     """There is no queue of this name in the lab's virtual host."""
 
 
+class QueueUnavailable(LabError):
+    """The queue exists, and the node of the cluster that holds it is down."""
+
+
 class QueueInUse(LabError):
     """The queue belongs exclusively to another connection."""
 

@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> int:
     finally:
         if not ran_before:
             print("Stopping RabbitMQ ...", flush=True)
-            stop = node.stop if broker.origin == "private node" else compose.stop
+            stop = node.stop if broker.node else compose.stop
             stop()
 
 

@@ -14,10 +14,12 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from rpclab.broker import ctl, inventory, node, refusals
 from rpclab.broker.address import Broker
+from rpclab.broker.cluster import Cluster
 from rpclab.broker.connect import connect
 from rpclab.broker.ctl import CommandOutput
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
+from rpclab.broker.node_files import MOST_NODES
 from rpclab.broker.state import state_folder
 from rpclab.environment import URL_VARIABLE, named
 from rpclab.errors import (
@@ -59,13 +61,16 @@ class Lab:
     own_node : bool
         Start a private node for this lab alone, to be stopped and broken at will; it ends with the lab. Takes about
         six seconds. Where RabbitMQ is not installed, the lab uses the broker that all labs use.
+    nodes : int, optional
+        Start a private cluster of so many nodes, 2 to 7, for this lab alone; it ends with the lab, which takes a
+        quarter of a minute to open with three. `cluster` kills and starts its nodes.
 
     Raises
     ------
     InvalidName
         If the name is not of that form.
     BrokerUnavailable
-        If there is no broker; the message says how to get one.
+        If there is no broker; the message says how to get one. For a cluster, RabbitMQ has to be installed.
     VhostNotOurs
         If a virtual host of that name exists which no lab has made.
 
@@ -74,17 +79,20 @@ class Lab:
     Virtual hosts: https://www.rabbitmq.com/docs/vhosts.
     """
 
-    def __init__(self, name: str, *, own_node: bool = False):
+    def __init__(self, name: str, *, own_node: bool = False, nodes: int | None = None):
         if not isinstance(name, str) or not VALID_NAME.fullmatch(name):
             raise InvalidName(
                 f"{name!r} cannot name a lab: use 1 to 60 letters, digits, '_', '.' and '-', and begin with a letter "
                 "or a digit, as in rpclab.Lab('publishing')."
             )
+        if nodes is not None and (not isinstance(nodes, int) or not 2 <= nodes <= MOST_NODES):
+            raise InvalidOption(f"nodes={nodes!r}: it is the number of a cluster's nodes, 2 to {MOST_NODES}.")
         if name in _open:
             _open[name].close()
         self.name = name
-        self._own_node = f"{node.SHARED}-{name}" if own_node and node.script_folder() else None
-        self.broker: Broker = node.start(self._own_node).broker if self._own_node else find()
+        own = nodes or (own_node and node.script_folder())
+        self._own_node = f"{node.SHARED}-{name}" if own else None
+        self.broker: Broker = _own_broker(self._own_node, nodes or 1) if own else find()
         self._connections: list[pika.BlockingConnection] = []
         self._story: Story | None = None
         self.vhost, self._lock = _reserve(name)
@@ -96,11 +104,12 @@ class Lab:
             self._api.close()
             self._lock.release()
             raise
-        # What a client connects to: the tap's port with the broker's users and virtual hosts behind it.
-        tapped = Broker(
-            f"amqp://{self.broker.credentials_url}@127.0.0.1:{self.tap.port}", self.broker.management_url, "tap"
-        )
-        self.url = tapped.vhost_url(self.vhost)
+        # What a client connects to: the tap's ports with the broker's users and virtual hosts behind them.
+        tapped = [
+            Broker(f"amqp://{self.broker.credentials_url}@127.0.0.1:{port}", self.broker.management_url, "tap")
+            for port in self.tap.ports
+        ]
+        self.url = " ".join(each.vhost_url(self.vhost) for each in tapped)
         os.environ[URL_VARIABLE] = self.url
         _open[name] = self
 
@@ -108,14 +117,31 @@ class Lab:
     def parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, through the tap, so that the lab sees what crosses the connection.
 
-        Heartbeats are off: a notebook reads no frames while its reader reads, and the broker would hang up.
+        Heartbeats are off: a notebook reads no frames while its reader reads, and the broker would hang up. Those of a
+        cluster lead to its first node.
         """
-        return named(pika.URLParameters(self.url))
+        return self.all_parameters[0]
+
+    @property
+    def all_parameters(self) -> list[pika.URLParameters]:
+        """Such parameters for each node: ``pika.BlockingConnection`` takes the list and the first that answers."""
+        return [named(pika.URLParameters(url)) for url in self.url.split()]
 
     @property
     def direct_parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
         return named(self.broker.parameters(self.vhost))
+
+    @property
+    def cluster(self) -> Cluster:
+        """The nodes of the private cluster behind this lab.
+
+        Raises
+        ------
+        LabError
+            If there is none.
+        """
+        return Cluster(self)
 
     @property
     def management_url(self) -> str:
@@ -130,7 +156,7 @@ class Lab:
         name : str, optional
             What the connection is called in the management UI; the process's name if not given.
         """
-        connection = connect(self.parameters, name)
+        connection = connect(self.all_parameters, name)
         self._connections.append(connection)
         return connection
 
@@ -163,6 +189,7 @@ class Lab:
                 # Of an exclusive queue the broker tells its owner alone; what passed the tap says the same.
                 "consumers": registry.consumers(queue["name"]) if queue["exclusive"] else queue["consumers"],
                 "type": queue["type"],
+                "state": queue.get("state"),
                 "durable": queue["durable"],
                 "exclusive": queue["exclusive"],
                 "arguments": queue["arguments"],
@@ -170,7 +197,10 @@ class Lab:
             for queue in found
         ]
         rows.sort(key=lambda row: row["name"])
-        return Table(("name", "ready", "unacked", "consumers"), rows, empty="(no queues)")
+        columns = ["name", "ready", "unacked", "consumers"]
+        if any(row["state"] == "down" for row in rows):  # the node of a cluster that holds it alone
+            columns.append("state")
+        return Table(columns, rows, empty="(no queues)")
 
     def wait_for(self, queue: str, *, timeout: float = WAIT_SECONDS, **counts: int) -> Table:
         """Wait until a queue's counts are what one expects, and return all queues.
@@ -326,8 +356,10 @@ class Lab:
                 if connection.is_open:
                     connection.close()
         self.tap.close()
-        with suppress(BrokerUnavailable):
-            self._api.delete("vhosts", self.vhost)
+        # A cluster that has lost its majority does not answer, and this one's data ends with it.
+        if not self._own_node:
+            with suppress(BrokerUnavailable):
+                self._api.delete("vhosts", self.vhost)
         self._api.close()
         if self._own_node:
             node.stop(self._own_node)
@@ -378,7 +410,7 @@ class Lab:
             names = ", ".join(rows.column("name")) or "none"
             raise QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
         # Through the tap, so that whoever draws the queue sees what becomes of its messages.
-        with connect(self.parameters, "rpclab administration") as connection:
+        with connect(self.all_parameters, "rpclab administration") as connection:
             try:
                 return getattr(connection.channel(), operation)(real).method.message_count
             except ChannelClosedByBroker as refusal:
@@ -396,6 +428,13 @@ def current_lab() -> Lab:
     if not _open:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
     return list(_open.values())[-1]
+
+
+def _own_broker(name: str, count: int) -> Broker:
+    """Start a node or a cluster for one lab; what an earlier run left with another number of nodes is ended first."""
+    if len(node.recorded(name)) not in (0, count):
+        node.stop(name)
+    return node.start(name, count).broker
 
 
 def _reserve(name: str) -> tuple[str, FileLock]:

@@ -23,15 +23,24 @@ class Broker:
     management_url : str
         Root of the HTTP API and of the management UI, for example ``http://127.0.0.1:15672``.
     origin : str
-        How the broker was found: ``"RPCLAB_BROKER"``, ``"private node"`` or ``"Docker Compose"``.
+        How the broker was found: ``"RPCLAB_BROKER"``, ``"private node"``, ``"private cluster"`` or
+        ``"Docker Compose"``.
     node : str
-        The private node's name, if it is one.
+        The private node's or cluster's name, if it is one.
+    others : tuple of Broker
+        The addresses of the other nodes, if it is a cluster.
     """
 
     url: str
     management_url: str
     origin: str
     node: str = ""
+    others: tuple[Broker, ...] = ()
+
+    @property
+    def all(self) -> tuple[Broker, ...]:
+        """The address of each node, this one first."""
+        return (self, *self.others)
 
     @property
     def host(self) -> str:
@@ -63,8 +72,13 @@ class Broker:
         """Return pika's connection parameters for one virtual host."""
         return pika.URLParameters(self.vhost_url(vhost))
 
+    def all_parameters(self, vhost: str = "/") -> list[pika.URLParameters]:
+        """Return pika's connection parameters for one virtual host on each node."""
+        return [each.parameters(vhost) for each in self.all]
+
     def __repr__(self) -> str:
-        return f"Broker({self.host}:{self.port}, {self.origin})"
+        nodes = ", ".join(f"{each.host}:{each.port}" for each in self.all)
+        return f"Broker({nodes}, {self.origin})"
 
 
 def answers_amqp(host: str, port: int, timeout: float = 1.0) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import pika
 from pika import exceptions
@@ -10,14 +11,17 @@ from pika import exceptions
 from rpclab.broker import refusals
 from rpclab.errors import BrokerUnavailable, LabError, WrongCredentials
 
+# Where to connect and as whom: one address, or one for each node of a cluster.
+Where = pika.connection.Parameters | Sequence[pika.connection.Parameters]
 
-def connect(parameters: pika.connection.Parameters, name: str | None = None) -> pika.BlockingConnection:
+
+def connect(parameters: Where, name: str | None = None) -> pika.BlockingConnection:
     """Open a blocking connection.
 
     Parameters
     ----------
-    parameters : pika.connection.Parameters
-        Where to and as whom.
+    parameters : pika.connection.Parameters or sequence of them
+        Where to and as whom; of several, the first that answers is taken.
     name : str, optional
         The connection's name, as the management UI shows it.
 
@@ -28,19 +32,28 @@ def connect(parameters: pika.connection.Parameters, name: str | None = None) -> 
     WrongCredentials, VhostNotFound, AccessRefused
         If the broker says no.
     """
+    nodes = copies(parameters)
     if name:
-        parameters = copy.copy(parameters)
-        parameters.client_properties = {**(parameters.client_properties or {}), "connection_name": name}
+        for node in nodes:
+            node.client_properties = {**(node.client_properties or {}), "connection_name": name}
     try:
-        return pika.BlockingConnection(parameters)
+        return pika.BlockingConnection(nodes)
     except (exceptions.AMQPError, OSError, ValueError) as error:
         # A ValueError is how pika puts it that the other end hung up while it was still connecting.
-        raise explained(error, parameters) from error
+        raise explained(error, nodes) from error
 
 
-def explained(error: BaseException, parameters: pika.connection.Parameters) -> LabError:
+def copies(parameters: Where) -> list[pika.connection.Parameters]:
+    """Return a list of parameters, given one or several, that can be changed without changing those given."""
+    nodes = [parameters] if isinstance(parameters, pika.connection.Parameters) else parameters
+    return [copy.copy(node) for node in nodes]
+
+
+def explained(error: BaseException, parameters: Where) -> LabError:
     """Return the lab's own error for one that pika raised while connecting."""
-    where = f"{parameters.host}:{parameters.port}"
+    nodes = copies(parameters)
+    where = ", ".join(f"{node.host}:{node.port}" for node in nodes)
+    parameters = nodes[0]
     user = getattr(parameters.credentials, "username", "?")
     if isinstance(error, exceptions.AuthenticationError | exceptions.ProbableAuthenticationError):
         return WrongCredentials(f"The broker at {where} knows no user {user!r} with this password. Check the URL.")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rpclab.broker import compose, inventory, node
 from rpclab.broker.address import Broker
 from rpclab.broker.management import Management
+from rpclab.broker.node_files import environment
 from rpclab.errors import BrokerUnavailable, CommandFailed
 
 TIMEOUT_SECONDS = 60
@@ -57,10 +58,10 @@ def run(broker: Broker, *arguments: str) -> CommandOutput:
     shown = " ".join(("rabbitmqctl", *arguments))
     if command is None:
         return CommandOutput(shown, _over_http(broker, arguments))
-    environment = node.environment(broker.node, asdict(_private_node(broker))) if broker.node else None
+    variables = _environment(_private_node(broker)) if broker.node else None
     try:
         done = subprocess.run(
-            [*command, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            [*command, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=TIMEOUT_SECONDS, check=False,
         )
     except subprocess.TimeoutExpired:
@@ -87,10 +88,14 @@ def _command_line(broker: Broker) -> list[str] | None:
 
 def _private_node(broker: Broker) -> node.Node:
     # Not whether it answers AMQP: `rabbitmqctl start_app` is for one that does not.
-    found = node.recorded(broker.node)
-    if found is None or found.process() is None:
+    found = next((known for known in node.recorded(broker.node) if known.process()), None)
+    if found is None:
         raise BrokerUnavailable("The private node has stopped. Start it again: python -m rpclab up")
     return found
+
+
+def _environment(found: node.Node) -> dict[str, str]:
+    return environment(found.name, found.number, found.ports)
 
 
 def _over_http(broker: Broker, arguments: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from rpclab.broker import compose, node
@@ -29,7 +30,7 @@ def find(*, start: bool = True) -> Broker:
     BrokerUnavailable
         If there is none. The message says how to get one on this system.
     InvalidOption
-        If ``RPCLAB_BROKER`` is no AMQP URL.
+        If ``RPCLAB_BROKER`` is no AMQP URL, nor several with commas or spaces between them.
     """
     if os.environ.get("RPCLAB_BROKER"):
         return _from_environment(os.environ["RPCLAB_BROKER"])
@@ -64,7 +65,21 @@ def remedy() -> str:
     ])
 
 
-def _from_environment(url: str) -> Broker:
+def _from_environment(urls: str) -> Broker:
+    """Return the broker that a person names; of a cluster, several nodes."""
+    each = urls.replace(",", " ").split() or [urls]
+    apis = os.environ.get("RPCLAB_MANAGEMENT", "").replace(",", " ").split()
+    if len(apis) not in (0, 1, len(each)):
+        raise InvalidOption(
+            f"RPCLAB_BROKER names {len(each)} and RPCLAB_MANAGEMENT {len(apis)} addresses: give one for each node, in "
+            "the same order, or one that answers for all."
+        )
+    apis = apis if len(apis) == len(each) else [*apis, None][:1] * len(each)
+    first, *others = [_address(url, api) for url, api in zip(each, apis, strict=True)]
+    return replace(first, others=tuple(others))
+
+
+def _address(url: str, api: str | None) -> Broker:
     try:
         parts = urlsplit(url)
         well_formed = parts.scheme in MANAGEMENT_PORTS and parts.hostname and parts.port != 0
@@ -80,6 +95,6 @@ def _from_environment(url: str) -> Broker:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Broker(
         url=f"{parts.scheme}://{parts.netloc}",
-        management_url=os.environ.get("RPCLAB_MANAGEMENT", f"{scheme}://{host}:{port}").rstrip("/"),
+        management_url=(api or f"{scheme}://{host}:{port}").rstrip("/"),
         origin="RPCLAB_BROKER",
     )

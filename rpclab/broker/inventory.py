@@ -35,7 +35,7 @@ def queues(
     elif connection:
         counts = _counts(connection, names)
     else:
-        with connect(broker.parameters(vhost), "rpclab inventory") as opened:
+        with connect(broker.all_parameters(vhost), "rpclab inventory") as opened:
             counts = _counts(opened, names)
     none_known = {"consumers": None}
     return [queue | counts.get(queue["name"], none_known) for queue in sorted(found, key=lambda q: q["name"])]

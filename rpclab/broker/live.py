@@ -46,7 +46,7 @@ class LiveQueues:
         """
         try:
             if self._connection is None:
-                self._connection = connect(self._broker.parameters(self._vhost), "rpclab monitor")
+                self._connection = connect(self._broker.all_parameters(self._vhost), "rpclab monitor")
             found = inventory.queues(self._broker, self._api, self._vhost, connection=self._connection)
         except AMQPError as error:
             self._hang_up()

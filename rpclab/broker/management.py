@@ -5,6 +5,7 @@ Its reference: https://www.rabbitmq.com/docs/http-api-reference.
 
 from __future__ import annotations
 
+from collections import deque
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -19,6 +20,8 @@ LIVE = {"disable_stats": "true", "enable_queue_totals": "true"}
 class Management:
     """A client of one broker's HTTP API; a context manager.
 
+    Each node of a cluster has the API and answers for all. The one that answered last is asked first.
+
     Parameters
     ----------
     broker : Broker
@@ -26,14 +29,12 @@ class Management:
     """
 
     def __init__(self, broker: Broker):
-        self._broker = broker
+        self._nodes = deque(broker.all)
         self._http = httpx.Client(
-            base_url=broker.management_url,
-            auth=(broker.username, broker.password),
             # A proxy named in the environment must not get between a notebook and loopback.
             trust_env=False,
             # Building a TLS context takes longer than any request here, and plain HTTP has no use for one.
-            verify=urlsplit(broker.management_url).scheme == "https",
+            verify=any(urlsplit(node.management_url).scheme == "https" for node in broker.all),
             timeout=10,
         )
 
@@ -59,24 +60,37 @@ class Management:
 
     def _request(self, method: str, path: tuple[str, ...], **content):
         url = "/api/" + "/".join(quote(part, safe="") for part in path)
-        try:
-            response = self._http.request(method, url, **content)
-        except httpx.HTTPError as error:
-            raise BrokerUnavailable(
-                f"The management API at {self._broker.management_url} does not answer ({error}). "
-                "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
-            ) from error
+        response = self._answer(method, url, **content)
+        node = self._nodes[0]
         if response.status_code == 404:
             return None
         if response.status_code in (401, 403):
             raise BrokerRefused(
-                f"The management API at {self._broker.management_url} refuses user {self._broker.username!r} "
+                f"The management API at {node.management_url} refuses user {node.username!r} "
                 f"({response.status_code}: {_reason(response)}). Check the password; the user needs the tag "
                 "`management`, and `administrator` to create virtual hosts."
             )
         if response.is_error:
             raise CommandFailed(f"{method} {url} was turned down ({response.status_code}): {_reason(response)}")
         return response.json() if response.content else True
+
+    def _answer(self, method: str, url: str, **content) -> httpx.Response:
+        """Return the first answer that a node gives; what is asked here may well be asked twice."""
+        failure = None
+        for _ in range(len(self._nodes)):
+            node = self._nodes[0]
+            try:
+                return self._http.request(
+                    method, f"{node.management_url}{url}", auth=(node.username, node.password), **content
+                )
+            except httpx.HTTPError as error:
+                failure = error
+                self._nodes.rotate(-1)
+        asked = ", ".join(sorted(node.management_url for node in self._nodes))
+        raise BrokerUnavailable(
+            f"The management API at {asked} does not answer ({failure}). "
+            "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
+        ) from failure
 
 
 def _reason(response: httpx.Response) -> str:

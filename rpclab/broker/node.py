@@ -1,77 +1,31 @@
-"""The lab's own RabbitMQ: a private node, started once, shared by all notebooks, gone without a trace after ``stop``.
+"""The lab's own RabbitMQ: a private node or cluster, started once, shared by all notebooks, gone after ``stop``.
 
 It shares nothing with a RabbitMQ that the system runs: data, ports, Erlang cookie and password are its own, and each
-listener is bound to loopback. The environment it needs is documented at https://www.rabbitmq.com/docs/configure.
+listener is bound to loopback. The nodes of a cluster share one port mapper and one folder, which holds one for each.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 from filelock import FileLock
 
-from rpclab.broker.address import Broker, answers_amqp
+from rpclab.broker.node_boot import BOOT_SECONDS, PortTaken, boot, reap, spawn, wait_until_up
+from rpclab.broker.node_files import SHARED, node_folder, title
+from rpclab.broker.node_record import STOP_SECONDS, Node, recorded
 from rpclab.broker.state import state_folder
-from rpclab.errors import BrokerUnavailable
+from rpclab.errors import BrokerUnavailable, LabError
 
-NODE_NAME = "rpclab@localhost"
-USER = "rpclab"
-SHARED = "node"
 NODE_PROCESS = "beam.smp"
 PORT_MAPPER = "epmd"
-BOOT_SECONDS = 60
-STOP_SECONDS = 15
 ATTEMPTS = 3
-PORT_WAS_TAKEN = ("dist_port_already_used", "eaddrinuse", "address already in use")
 
 # Debian's /usr/sbin/rabbitmq* is a wrapper for root and the user rabbitmq; the scripts behind it work for anybody.
 SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
-
-_children: list[subprocess.Popen] = []
-
-
-@dataclass(frozen=True)
-class Node:
-    """A private node that was started; what it takes to reach it and to stop it."""
-
-    name: str
-    pid: int
-    started: float
-    scripts: str
-    password: str
-    amqp_port: int
-    management_port: int
-    distribution_port: int
-    epmd_port: int
-
-    @property
-    def broker(self) -> Broker:
-        return Broker(
-            url=f"amqp://{USER}:{self.password}@127.0.0.1:{self.amqp_port}",
-            management_url=f"http://127.0.0.1:{self.management_port}",
-            origin="private node",
-            node=self.name,
-        )
-
-    def process(self) -> psutil.Process | None:
-        """Return the node's process, or None if it has ended (a later process may have its pid)."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return None
-        return process if same else None
 
 
 def script_folder() -> Path | None:
@@ -84,129 +38,91 @@ def script_folder() -> Path | None:
     return None
 
 
-def node_folder(name: str = SHARED) -> Path:
-    """Return the folder that holds all there is of a private node, existing or not."""
-    return state_folder() / name
-
-
-def recorded(name: str = SHARED) -> Node | None:
-    """Return a private node as it was recorded when it was started, or None; it may have ended since."""
-    try:
-        return Node(**json.loads((node_folder(name) / "node.json").read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-
-
 def running(name: str = SHARED) -> Node | None:
-    """Return a private node if it is up and answers, else None."""
-    node = recorded(name)
-    return node if node and node.process() and answers_amqp("127.0.0.1", node.amqp_port) else None
+    """Return a private node if it is up and answers, else None; of a cluster, the first one that does."""
+    return next((node for node in recorded(name) if node.answers()), None)
 
 
-def start(name: str = SHARED) -> Node:
+def start(name: str = SHARED, count: int | None = None) -> Node:
     """Return a running private node, starting it first if need be; of two callers at once, one starts it.
 
     Parameters
     ----------
     name : str
-        All labs share one node; one that shall be broken without disturbing the others gets a name of its own.
+        All labs share one broker; one that shall be broken without disturbing the others gets a name of its own.
+    count : int, optional
+        More than 1 for a cluster of so many nodes, of which those that are down are started. If not given, what runs
+        is taken as it is, and one node started if nothing runs.
 
     Raises
     ------
     BrokerUnavailable
         If RabbitMQ is not installed or does not come up.
+    LabError
+        If another number of nodes runs.
     """
     with _lock():
-        node = running(name)
-        if node:
-            return node
+        first = running(name)
+        if first and count is not None:
+            _revive(name, count)
+        if first:
+            return running(name)
         scripts = script_folder()
         if scripts is None:
             raise BrokerUnavailable("RabbitMQ is not installed here, so no private node can be started.")
         _stop_leftovers(name)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _boot(name, scripts)
-            except _PortTaken as error:
+                return boot(name, scripts, count or 1)
+            except PortTaken as error:
+                _stop_leftovers(name)
                 if attempt == ATTEMPTS:
                     raise BrokerUnavailable(f"Three times a port was taken while RabbitMQ started: {error}") from None
+            except BaseException:
+                _stop_leftovers(name)
+                raise
         raise AssertionError("unreachable: each attempt returns or raises")
 
 
+def start_again(*nodes: Node) -> None:
+    """Start nodes of a cluster that have ended, each with its data, and return when they are back in the cluster.
+
+    All at the same time: of those that ended together, one may wait for another.
+
+    Raises
+    ------
+    BrokerUnavailable
+        If one does not come up, with what it said.
+    """
+    down = [node for node in nodes if node.process() is None]
+    fresh = [spawn(node.name, node.number, node.scripts, node.password, node.ports) for node in down]
+    try:
+        wait_until_up(fresh)
+    except PortTaken as error:
+        raise BrokerUnavailable(f"Another program has taken a port of {title(nodes[0].number)}:\n{error}") from None
+
+
 def stop(name: str | None = None) -> bool:
-    """End a private node and its epmd, or all of them, and remove the data; tell whether there was one."""
+    """End a private node or cluster and its epmd, or all, and remove the data; tell whether there was one."""
     with _lock():
         return _stop_leftovers(name)
-
-
-def environment(name: str, ports: Mapping[str, int]) -> dict[str, str]:
-    """Return the environment in which a node, and each rabbitmqctl that shall reach it, has to run."""
-    folder = node_folder(name)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_", "RPCLAB_"))}
-    return inherited | {
-        "HOME": str(folder),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(ports["epmd_port"]),
-        "ERL_CRASH_DUMP": str(folder / "erl_crash.dump"),
-        "RABBITMQ_NODENAME": NODE_NAME,
-        "RABBITMQ_DIST_PORT": str(ports["distribution_port"]),
-        "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
-        "RABBITMQ_PID_FILE": str(folder / "node.pid"),
-        # The start script then replaces itself by Erlang, so that the child's pid is the node's.
-        "RUNNING_UNDER_SYSTEMD": "true",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-    }
-
-
-class _PortTaken(Exception):
-    pass
 
 
 def _lock() -> FileLock:
     return FileLock(state_folder() / "node.lock", timeout=2 * BOOT_SECONDS)
 
 
-def _boot(name: str, scripts: Path) -> Node:
-    """Start a fresh node on free ports and wait until it answers."""
-    names = ("amqp_port", "management_port", "distribution_port", "epmd_port")
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
-    password = secrets.token_urlsafe(24)
-    folder = _write_configuration(name, ports, password)
-    with (folder / "log" / "console.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(scripts / "rabbitmq-server")],
-            cwd=folder, env=environment(name, ports), start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )
-    _children.append(process)
-    node = Node(name, process.pid, psutil.Process(process.pid).create_time(), str(scripts), password, **ports)
-    _write_privately(folder / "node.json", json.dumps(asdict(node)))
-    _wait_until_up(node, process, folder)
-    return node
-
-
-def _wait_until_up(node: Node, process: subprocess.Popen, folder: Path) -> None:
-    deadline = time.monotonic() + BOOT_SECONDS
-    while not answers_amqp("127.0.0.1", node.amqp_port):
-        ended = process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            said = _last_lines(folder / "log" / "console.log")
-            _stop_leftovers(node.name)
-            if any(sign in said.lower() for sign in PORT_WAS_TAKEN):
-                raise _PortTaken(said)
-            what = f"ended with status {process.returncode}" if ended else f"did not answer within {BOOT_SECONDS} s"
-            raise BrokerUnavailable(f"The private RabbitMQ node {what}. Its last words:\n{said}")
-        time.sleep(0.05)
+def _revive(name: str, count: int) -> None:
+    """Start those of a cluster that are down; the caller holds the lock."""
+    found = recorded(name)
+    if len(found) != count:
+        there = f"a cluster of {len(found)} nodes" if len(found) > 1 else "a single node"
+        raise LabError(f"The lab runs {there} already, not {count}. End it first: python -m rpclab down")
+    start_again(*found)
 
 
 def processes(name: str | None = None) -> list[psutil.Process]:
-    """Return the processes of a private node, or of all, port mapper included, also if no record tells of them."""
+    """Return the processes of a private broker, or of all, port mapper included, also if no record tells of them."""
 
     def ours(home: Path) -> bool:
         return home == node_folder(name) if name else home.parent == state_folder() and home.name.startswith(SHARED)
@@ -228,50 +144,9 @@ def _stop_leftovers(name: str | None) -> bool:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(present, timeout=STOP_SECONDS)
-    for child in list(_children):
-        if child.poll() is not None:
-            _children.remove(child)
+    reap()
     for folder in [node_folder(name)] if name else state_folder().glob(f"{SHARED}*/"):
         shutil.rmtree(folder, ignore_errors=True)
     return bool(present)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def _write_configuration(name: str, ports: dict[str, int], password: str) -> Path:
-    folder = node_folder(name)
-    for each in (folder, folder / "data", folder / "log", folder / "plugins"):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_privately(folder / "rabbitmq-env.conf", "")
-    _write_privately(folder / "advanced.config", "[].\n")
-    _write_privately(folder / "enabled_plugins", "[rabbitmq_management].\n")
-    _write_privately(folder / "rabbitmq.conf", f"""\
-listeners.tcp.default = 127.0.0.1:{ports["amqp_port"]}
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {ports["management_port"]}
-default_user = {USER}
-default_pass = {password}
-""")
-    return folder
-
-
-def _write_privately(path: Path, text: str) -> None:
-    """Write the whole file or nothing, readable by its owner alone."""
-    draft = path.with_suffix(path.suffix + ".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
-
-
-def _last_lines(path: Path, count: int = 12) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])

@@ -14,6 +14,7 @@ from rpclab.errors import (
     QueueArgumentsDiffer,
     QueueInUse,
     QueueNotFound,
+    QueueUnavailable,
     VhostNotFound,
 )
 
@@ -22,6 +23,11 @@ REFUSALS = (
     (
         404, "no queue", QueueNotFound,
         "There is no such queue. Declare it first: channel.queue_declare(name, durable=True).",
+    ),
+    (
+        404, "is down or inaccessible", QueueUnavailable,
+        "A classic queue is on one node of the cluster, and comes back with it: lab.cluster.start(). A quorum queue "
+        '(arguments={"x-queue-type": "quorum"}) is on several, and goes on without one of them.',
     ),
     (404, "no exchange", LabError, "There is no such exchange. Declare it first, or mind the spelling."),
     (

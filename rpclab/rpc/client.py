@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import threading
 import time
@@ -13,9 +12,20 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 import pika
 
-from rpclab.environment import connection_parameters
-from rpclab.errors import ClientClosed, InvalidOption, RemoteError, RpcTimeout
-from rpclab.rpc.session import Session, Stats
+from rpclab.broker.connect import Where, copies
+from rpclab.environment import all_connection_parameters
+from rpclab.errors import (
+    BrokerUnavailable,
+    ClientClosed,
+    ConnectionLost,
+    InvalidOption,
+    LabError,
+    RemoteError,
+    RpcTimeout,
+)
+from rpclab.rpc.failover import Failover
+from rpclab.rpc.session import Session
+from rpclab.rpc.stats import Stats
 
 DEFAULT_TIMEOUT = 10.0
 HEARTBEAT = 10
@@ -35,6 +45,8 @@ class RpcFuture(Future):
         Name of the process that answered, where the reply says so.
     seconds : float or None
         From sending to the answer, the error or the deadline.
+    times_sent : int
+        How often the request has been sent; more than once only by a client with ``retry``.
     """
 
     def __init__(self, body: str, timeout: float):
@@ -45,6 +57,7 @@ class RpcFuture(Future):
         self.sent = time.monotonic()
         self.worker: str | None = None
         self.seconds: float | None = None
+        self.times_sent = 0
 
     def set_result(self, result) -> None:
         """Settle with an answer; what was cancelled meanwhile stays so."""
@@ -64,7 +77,13 @@ class RpcClient:
     """Sends requests to one queue and matches the replies by correlation id; may be used from any thread.
 
     One thread owns the connection, so that heartbeats go on while the notebook idles. When the connection is lost, the
-    calls that wait for a reply raise `ConnectionLost`, and the next call opens a new one.
+    calls that wait for a reply raise `ConnectionLost`, and the next call opens a new one, at any node of a cluster.
+
+    With ``retry`` they wait on: what has no answer yet is sent again, with the same correlation id, when a connection
+    has been opened again, and after so many seconds besides, because a node can die with a request or a reply that it
+    had accepted. The first answer counts and later ones are dropped, so that a caller gets one outcome for each call.
+    The work may be done twice, unless the server remembers what it has answered (`RpcServer`), which helps when an
+    answer takes less time than ``retry``.
 
     Parameters
     ----------
@@ -79,8 +98,11 @@ class RpcClient:
     heartbeat : int
         Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
         the latest.
-    parameters : pika.connection.Parameters, optional
-        Where to connect; to the open lab if not given.
+    retry : float, optional
+        Seconds after which a request without an answer is sent again, and then after twice as long each time, until
+        its deadline. Such requests are persistent.
+    parameters : pika.connection.Parameters or list of them, optional
+        Where to connect; to the open lab if not given. Of a cluster's nodes, the first that answers is taken.
 
     Raises
     ------
@@ -99,17 +121,19 @@ class RpcClient:
         reply: str = "exclusive",
         timeout: float = DEFAULT_TIMEOUT,
         heartbeat: int = HEARTBEAT,
-        parameters: pika.connection.Parameters | None = None,
+        retry: float | None = None,
+        parameters: Where | None = None,
     ):
         self.request_queue = request_queue
         self.timeout = _checked(timeout)
         self.stats = Stats()
         self._reply = reply
-        self._parameters = copy.copy(parameters) if parameters else connection_parameters()
-        self._parameters.client_properties = {
-            **(self._parameters.client_properties or {}), "connection_name": type(self).__name__,
-        }
-        self._parameters.heartbeat = heartbeat
+        self._retry = None if retry is None else _checked(retry, "retry")
+        self._nodes = copies(parameters or all_connection_parameters())
+        for node in self._nodes:
+            node.client_properties = {**(node.client_properties or {}), "connection_name": type(self).__name__}
+            node.heartbeat = heartbeat
+        self._failover = Failover(self._live_session, self._request, self._expired) if retry is not None else None
         self._lock = threading.Lock()
         self._closed = False
         self._session = self._open_session()
@@ -160,7 +184,12 @@ class RpcClient:
         Functions given to ``future.add_done_callback`` run in the thread of the connection: they must be quick.
         """
         future = RpcFuture(self._encoded(arguments), self.timeout if timeout is None else _checked(timeout))
-        self._live_session().request(self.request_queue, future)
+        try:
+            self._request(self._live_session(), future)
+        except (BrokerUnavailable, ConnectionLost):
+            if self._failover is None:
+                raise
+            self._failover.take_over([future])
         return future
 
     async def ask(self, *arguments, timeout: float | None = None):
@@ -216,7 +245,23 @@ class RpcClient:
             return self._session
 
     def _open_session(self) -> Session:
-        return Session(self._parameters, self._reply, self._read, self.stats)
+        """Open a connection at the first node that answers."""
+        on_lost = self._failover and self._failover.take_over
+        for number, node in enumerate(self._nodes, 1):
+            try:
+                return Session(node, self._reply, self._read, self.stats, retry=self._retry, on_lost=on_lost)
+            except (BrokerUnavailable, ConnectionLost) as error:
+                if number == len(self._nodes):
+                    raise _of_all(error, self._nodes) from None
+        raise InvalidOption("parameters=[]: it names no node to connect to.")
+
+    def _request(self, session: Session, call: RpcFuture) -> None:
+        session.request(self.request_queue, call)
+
+    def _expired(self, call: RpcFuture, error: RpcTimeout) -> None:
+        self.stats.timed_out += 1
+        self.stats.remember(call.correlation_id, "timed out")
+        call.set_exception(error)
 
     def _read(self, properties: pika.BasicProperties, body: bytes) -> object:
         """Return what a reply says, or raise it."""
@@ -236,7 +281,15 @@ def _remote_error(body: bytes) -> RemoteError:
         return RemoteError("UnreadableError", repr(body[:200]))
 
 
-def _checked(timeout: float) -> float:
+def _of_all(error: LabError, nodes: list[pika.connection.Parameters]) -> LabError:
+    """Return the last node's error as one of all nodes."""
+    if len(nodes) == 1:
+        return error
+    where = ", ".join(f"{node.host}:{node.port}" for node in nodes)
+    return BrokerUnavailable(f"No node of the cluster answers, of {where}. The last one: {error}")
+
+
+def _checked(timeout: float, option: str = "timeout") -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 86_400:
-        raise InvalidOption(f"timeout={timeout!r}: it is a number of seconds, above 0 and at most 86400 (a day).")
+        raise InvalidOption(f"{option}={timeout!r}: it is a number of seconds, above 0 and at most 86400 (a day).")
     return float(timeout)

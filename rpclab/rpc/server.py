@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from rpclab.broker.connect import connect
-from rpclab.environment import connection_parameters
+from rpclab.broker.connect import Where, connect
+from rpclab.environment import all_connection_parameters
 from rpclab.rpc.queues import declare
 
 
@@ -23,8 +23,8 @@ class BaseServer(ABC):
     ----------
     queue_name : str
         The queue to consume from. It is declared, durable, if it is not there yet.
-    parameters : pika.connection.Parameters, optional
-        Where to connect; to the open lab if not given.
+    parameters : pika.connection.Parameters or list of them, optional
+        Where to connect; to the open lab if not given. Of a cluster's nodes, the first that answers is taken.
 
     Notes
     -----
@@ -32,9 +32,9 @@ class BaseServer(ABC):
     (https://www.rabbitmq.com/docs/consumer-prefetch).
     """
 
-    def __init__(self, queue_name: str, *, parameters: pika.connection.Parameters | None = None):
+    def __init__(self, queue_name: str, *, parameters: Where | None = None):
         self.queue_name = queue_name
-        self.connection = connect(parameters or connection_parameters())
+        self.connection = connect(parameters or all_connection_parameters())
         try:
             self.channel = self.connection.channel()
             declare(self.channel, queue_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import multiprocessing
 import os
@@ -18,14 +17,15 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroker, ConnectionWrongStateError
 
 from rpclab.broker import refusals
-from rpclab.broker.connect import connect
-from rpclab.environment import connection_parameters
-from rpclab.errors import BrokerUnavailable, InvalidOption
+from rpclab.broker.connect import Where, connect, copies
+from rpclab.environment import all_connection_parameters
+from rpclab.errors import BrokerUnavailable, InvalidOption, QueueUnavailable
 from rpclab.rpc.deliveries import Deliveries
 from rpclab.rpc.handlers import Handlers
 from rpclab.rpc.memory import ReplyMemory
 from rpclab.rpc.queues import DIRECT_REPLY_TO
 from rpclab.rpc.server import BaseServer, whoami
+from rpclab.rpc.session import RESENT
 
 ERROR = "error"
 HEARTBEAT = 10
@@ -61,7 +61,10 @@ class RpcServer(BaseServer):
     The reply is sent first and the request acknowledged after it, so that a server that dies in between makes the work
     happen twice rather than not at all. What the function raises, and a body that is no text, become an error reply;
     neither ends the server. The function runs in a thread of its own, so that heartbeats go on however long it takes.
-    A channel that the broker closed and a connection that was lost are opened again.
+    A channel that the broker closed and a connection that was lost are opened again, at any node of a cluster.
+
+    A node that dies may take along a reply that it had accepted and not passed on yet, although the acknowledgement
+    that came after it got through. Nobody but the client can notice: ``RpcClient(retry=...)`` asks again.
 
     Parameters
     ----------
@@ -81,16 +84,17 @@ class RpcServer(BaseServer):
     queue_type : str
         ``"classic"`` or ``"quorum"``.
     remember : float, optional
-        For how many seconds an answered request is remembered, so that one that is delivered again is answered again
-        without its work being done a second time. The memory is a stream on the broker, shared by all workers of the
-        queue. What it cannot cover is a worker that dies between doing the work and remembering it.
+        For how many seconds an answered request is remembered, so that one that is delivered or sent again is answered
+        again without its work being done a second time. The memory is a stream on the broker, shared by all workers of
+        the queue and kept on several nodes of a cluster. What it cannot cover is a worker that dies between doing the
+        work and remembering it, and two workers that have the same request at the same time.
     callback_queues : str
         A regular expression for the names in ``reply_to`` that are answered; any other is refused and logged.
     heartbeat : int
         Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
         the latest.
-    parameters : pika.connection.Parameters, optional
-        Where to connect; to the open lab if not given.
+    parameters : pika.connection.Parameters or list of them, optional
+        Where to connect; to the open lab if not given. Of a cluster's nodes, the first that answers is taken.
 
     Notes
     -----
@@ -110,7 +114,7 @@ class RpcServer(BaseServer):
         remember: float | None = None,
         callback_queues: str = CALLBACK_QUEUES,
         heartbeat: int = HEARTBEAT,
-        parameters: pika.connection.Parameters | None = None,
+        parameters: Where | None = None,
     ):
         if isinstance(prefetch, bool) or not isinstance(prefetch, int) or not 1 <= prefetch <= 1000:
             raise InvalidOption(f"prefetch={prefetch!r}: it is the number of requests worked on at once, 1 to 1000.")
@@ -119,9 +123,10 @@ class RpcServer(BaseServer):
         self._prefetch = prefetch
         self._deliveries = Deliveries(queue_name, queue_type, max_deliveries, on_error)
         self._callback_queues = re.compile(callback_queues)
-        self._parameters = copy.copy(parameters) if parameters else connection_parameters()
-        self._parameters.heartbeat = heartbeat
-        self._memory = ReplyMemory(queue_name, remember, self._parameters) if remember else None
+        self._nodes = copies(parameters or all_connection_parameters())
+        for node in self._nodes:
+            node.heartbeat = heartbeat
+        self._memory = ReplyMemory(queue_name, remember, self._nodes) if remember else None
         self._handlers = Handlers(prefetch, self._wake)
         self._held: set[tuple[BlockingChannel, int]] = set()
         self._stopping = threading.Event()
@@ -153,9 +158,13 @@ class RpcServer(BaseServer):
                 if not self._stopping.is_set():
                     print(f" [!] connection lost ({type(error).__name__}): connecting again", flush=True)
                     self._reconnect()
+            except QueueUnavailable:
+                if not self._stopping.is_set():
+                    print(f" [!] the node of queue '{self.queue_name}' is down: waiting for it", flush=True)
+                    self._hang_up()
+                    self._reconnect()
         self._handlers.close()
-        with suppress(AMQPError):
-            self.connection.close()
+        self._hang_up()
 
     def stop(self) -> None:
         """End `start` when all that was taken is answered; may be called from any thread."""
@@ -174,13 +183,17 @@ class RpcServer(BaseServer):
             self._handlers.submit(partial(self._work, ch, method, props, body))
 
     def _connect(self) -> None:
-        self.connection = connect(self._parameters)
+        self.connection = connect(self._nodes)
         try:
             self._open_channel()
         except BaseException:
-            with suppress(AMQPError):
-                self.connection.close()
+            self._hang_up()
             raise
+
+    def _hang_up(self) -> None:
+        # One that broke is as closed as it can be.
+        with suppress(AMQPError):
+            self.connection.close()
 
     def _open_channel(self) -> None:
         """Open a channel with the queue declared; what the last one held is the broker's to deliver again."""
@@ -196,7 +209,7 @@ class RpcServer(BaseServer):
                 return
             try:
                 self._connect()
-            except (BrokerUnavailable, AMQPConnectionError):
+            except (BrokerUnavailable, QueueUnavailable, AMQPConnectionError):
                 continue
             return
         raise BrokerUnavailable(f"The broker stayed away; the server on queue {self.queue_name!r} gives up.")
@@ -213,8 +226,8 @@ class RpcServer(BaseServer):
             self._finish_what_is_done(PATIENCE_SECONDS)
             self.connection.process_data_events()
         if not self._stopping.is_set():
-            print(f" [!] queue '{self.queue_name}' was deleted: declaring it again", flush=True)
             self._deliveries.declare(self.channel)
+            print(f" [!] queue '{self.queue_name}' was deleted: declaring it again", flush=True)
 
     def _cancel(self) -> None:
         if self.channel.is_open:
@@ -227,7 +240,8 @@ class RpcServer(BaseServer):
     # In a handler's thread.
 
     def _work(self, ch, method, props, body: bytes) -> tuple:
-        return ch, method, props, body, self._answer(props, body, method.redelivered)
+        again = method.redelivered or RESENT in (props.headers or {})
+        return ch, method, props, body, self._answer(props, body, again)
 
     def _wake(self) -> None:
         # Only the thread that owns the connection may use it. Without a connection there is nobody to wake: `start`
@@ -235,9 +249,9 @@ class RpcServer(BaseServer):
         with suppress(ConnectionWrongStateError):
             self.connection.add_callback_threadsafe(self._finish_what_is_done)
 
-    def _answer(self, props, body: bytes, redelivered: bool) -> Reply:
+    def _answer(self, props, body: bytes, again: bool) -> Reply:
         try:
-            known = self._memory and redelivered and self._memory.recall(props.correlation_id)
+            known = self._memory and again and self._memory.recall(props.correlation_id)
             if known:
                 print(f" [.] request {props.correlation_id} was answered before", flush=True)
                 return Reply(known)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from functools import partial
 
 import pika
@@ -17,33 +15,13 @@ from rpclab.broker import refusals
 from rpclab.broker.connect import explained
 from rpclab.errors import Blocked, BrokerUnavailable, ConnectionLost, LabError, RpcTimeout, UnroutableError
 from rpclab.rpc.queues import DIRECT_REPLY_TO
+from rpclab.rpc.stats import Stats
+
+# A header of requests that were sent before.
+RESENT = "x-rpclab-resent"
 
 OPEN_SECONDS = 10
 CLOSE_SECONDS = 2
-REMEMBERED = 10_000
-
-
-@dataclass
-class Stats:
-    """What became of a client's requests so far.
-
-    Attributes
-    ----------
-    sent, answered, failed, timed_out, returned : int
-        Requests sent; those answered with a result, answered with an error, not answered in time, and handed back by
-        the broker because no queue took them.
-    late, duplicate, unknown : int
-        Replies that were dropped: after the deadline, a second time, or for no request of this client.
-    """
-
-    sent: int = 0
-    answered: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    returned: int = 0
-    late: int = 0
-    duplicate: int = 0
-    unknown: int = 0
 
 
 class Session:
@@ -59,6 +37,10 @@ class Session:
         Takes a reply's properties and body; returns the result or raises the error that the reply stands for.
     stats : Stats
         Where to count.
+    retry : float, optional
+        Seconds after which a request without an answer is sent again, and then after twice as long each time.
+    on_lost : callable, optional
+        Takes the calls that wait when the connection is lost, instead of their failing.
 
     Raises
     ------
@@ -66,7 +48,10 @@ class Session:
         If the connection does not come about.
     """
 
-    def __init__(self, parameters: pika.connection.Parameters, reply: str, read: Callable, stats: Stats):
+    def __init__(
+        self, parameters: pika.connection.Parameters, reply: str, read: Callable, stats: Stats, *,
+        retry: float | None = None, on_lost: Callable[[list[Future]], None] | None = None,
+    ):
         self.alive = True
         self.reply_to = ""
         self._parameters = parameters
@@ -75,7 +60,12 @@ class Session:
         self._stats = stats
         self._pending: dict[str, Future] = {}
         self._timers: dict[str, object] = {}
-        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._retry = retry
+        self._retries: dict[str, object] = {}
+        self._for_others: set[str] = set()
+        self._published = 0
+        self._unconfirmed: dict[int, str] = {}
+        self._on_lost = on_lost
         self._lock = threading.Lock()
         self._outbox: list[Callable[[], None]] = []
         self._waking = False
@@ -105,6 +95,7 @@ class Session:
 
     def publish(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
         """Send a message whose answer is not for this client; the future tells when it is on its way."""
+        self._for_others.add(sent.correlation_id)
         self._start(sent, partial(self._send_for_another, queue, body, properties, sent))
 
     def close(self, reason: LabError) -> None:
@@ -158,6 +149,8 @@ class Session:
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(self._on_return)
         channel.add_on_cancel_callback(self._on_cancel)
+        if self._retry:
+            channel.confirm_delivery(self._on_confirm)
         if self._reply == "direct":
             self._consume(DIRECT_REPLY_TO, auto_ack=True)
         elif self._reply == "exclusive":
@@ -181,20 +174,59 @@ class Session:
         self._timers[call.correlation_id] = self._connection.ioloop.call_later(
             max(0, call.sent + call.timeout - time.monotonic()), partial(self._on_deadline, call.correlation_id)
         )
-        self._stats.sent += 1
+        self._publish_request(queue, call)
+
+    def _publish_request(self, queue: str, call: Future) -> None:
+        again = call.times_sent > 0
+        call.times_sent += 1
+        self._stats.sent += not again
+        self._stats.resent += again
+        seconds = call.sent + call.timeout - time.monotonic() if again else call.timeout
         self._channel_publish(queue, call.body, pika.BasicProperties(
             reply_to=self.reply_to,
             correlation_id=call.correlation_id,
             content_type="text/plain",
             # A request that nobody waits for any more is not worth a worker's time.
-            expiration=str(max(1, int(call.timeout * 1000))),
+            expiration=str(max(1, int(seconds * 1000))),
+            delivery_mode=pika.DeliveryMode.Persistent.value if self._retry else None,
+            headers={RESENT: call.times_sent - 1} if again else None,
         ))
+        if self._retry:
+            self._retries[call.correlation_id] = self._connection.ioloop.call_later(
+                # Twice as long each time: requests that are only slow must not be buried under copies of themselves.
+                self._retry * 2 ** min(call.times_sent - 1, 10), partial(self._send_again, queue, call)
+            )
+
+    def _send_again(self, queue: str, call: Future) -> None:
+        if call.cancelled():
+            self._settled(call.correlation_id, "timed out")
+        elif call.correlation_id in self._unconfirmed.values():
+            self._begin_anew()
+        elif self._channel.is_open:
+            self._publish_request(queue, call)
+
+    def _on_confirm(self, frame) -> None:
+        """Take note of what the broker has got; what it has not got, it will not take by this channel."""
+        tag = frame.method.delivery_tag
+        for each in [each for each in self._unconfirmed if each == tag or (frame.method.multiple and each <= tag)]:
+            del self._unconfirmed[each]
+        if isinstance(frame.method, pika.spec.Basic.Nack):
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        # A channel that published to a quorum queue without a leader stays cut off from it when there is one again.
+        self._end = ConnectionLost(f"The broker did not take a request in time: its queue may have no leader.")
+        self._close_connection()
 
     def _send_for_another(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
         self._channel_publish(queue, body, properties)
+        self._for_others.discard(properties.correlation_id)
         self._pending.pop(properties.correlation_id).set_result(None)
 
     def _channel_publish(self, queue: str, body: str, properties: pika.BasicProperties) -> None:
+        if self._retry:
+            self._published += 1
+            self._unconfirmed[self._published] = properties.correlation_id
         # Mandatory: without a queue that takes it, the broker sends the message back instead of dropping it.
         self._channel.basic_publish("", queue, body.encode(), properties, mandatory=True)
 
@@ -203,7 +235,7 @@ class Session:
             channel.basic_ack(method.delivery_tag)
         call = self._settled(properties.correlation_id, "answered")
         if call is None:
-            self._count_stray(properties.correlation_id)
+            self._stats.count_stray(properties.correlation_id)
             return
         call.worker = (properties.headers or {}).get("worker")
         try:
@@ -221,7 +253,7 @@ class Session:
         if call:
             call.set_exception(UnroutableError(
                 f"There is no queue {method.routing_key!r}, so nobody can get this request. Start the server that "
-                "declares it; lab.queues() shows which queues there are."
+                "declares it; lab.queues() shows which queues there are, and whether the node of one is down."
             ))
 
     def _on_deadline(self, correlation_id: str) -> None:
@@ -234,21 +266,11 @@ class Session:
         """Take a call off the list and remember for a while what became of it."""
         call = self._pending.pop(correlation_id, None)
         if call:
-            timer = self._timers.pop(correlation_id)
-            self._connection.ioloop.remove_timeout(timer)
-            self._ended[correlation_id] = how
-            if len(self._ended) > REMEMBERED:
-                self._ended.popitem(last=False)
+            for timers in (self._timers, self._retries):
+                if correlation_id in timers:
+                    self._connection.ioloop.remove_timeout(timers.pop(correlation_id))
+            self._stats.remember(correlation_id, how)
         return call
-
-    def _count_stray(self, correlation_id: str | None) -> None:
-        became = self._ended.get(correlation_id)
-        if became == "answered":
-            self._stats.duplicate += 1
-        elif became == "timed out":
-            self._stats.late += 1
-        else:
-            self._stats.unknown += 1
 
     def _on_blocked(self, connection, frame) -> None:
         """Fail what waits: the broker has stopped reading from this connection, and will not say for how long."""
@@ -288,10 +310,20 @@ class Session:
             self._pending.clear()
         if not self._opened.done():
             self._opened.set_exception(reason)
-        for call in unsettled:
-            # Each its own: an exception that several threads raise would collect the tracebacks of all of them.
-            call.set_exception(type(reason)(*reason.args))
         self._connection.ioloop.stop()
+        again = []
+        for call in unsettled:
+            if self._on_lost and isinstance(reason, ConnectionLost) and call.correlation_id not in self._for_others:
+                again.append(call)
+            else:
+                fail(call, reason)
+        if again:
+            self._on_lost(again)
+
+
+def fail(call: Future, reason: LabError) -> None:
+    """End a call with an error of its own: one that several threads raise would collect the tracebacks of all."""
+    call.set_exception(type(reason)(*reason.args))
 
 
 def _cause(error: BaseException) -> BaseException:

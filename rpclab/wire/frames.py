@@ -33,6 +33,8 @@ class Link:
         The ``connection_name`` that the client gave itself, or ``connection N``.
     pid : int or None
         The client's process, where it said so.
+    port : int
+        The broker's port that it goes to: of a cluster, it tells which node.
     readable : bool
         False once something came by that is no AMQP frame; its bytes go through all the same.
     closed : bool
@@ -42,6 +44,7 @@ class Link:
     number: int
     name: str = ""
     pid: int | None = None
+    port: int = 0
     readable: bool = True
     closed: bool = False
 

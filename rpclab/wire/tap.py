@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from rpclab.broker.address import Broker
@@ -32,14 +33,16 @@ class Tap:
     Parameters
     ----------
     broker : Broker
-        Where the bytes go.
+        Where the bytes go. For each node of a cluster there is a port, whose connections go to this node alone.
     keep : int
         How many events are remembered; the oldest go first.
 
     Attributes
     ----------
+    ports : list of int
+        The ports on 127.0.0.1 to connect to instead of the broker's, one for each node.
     port : int
-        The port on 127.0.0.1 to connect to instead of the broker's.
+        The first of them.
     events : collections.deque of Event
         The most recent events.
     registry : Registry
@@ -48,7 +51,7 @@ class Tap:
 
     def __init__(self, broker: Broker, *, keep: int = EVENTS_KEPT):
         self.events: deque[Event] = deque(maxlen=keep)
-        self.port = 0
+        self.ports: list[int] = []
         self._broker = broker
         self.registry = Registry()
         self._subscribers: list[Callable[[Event], None]] = []
@@ -63,6 +66,10 @@ class Tap:
         self._thread.start()
         if not self._ready.wait(START_SECONDS) or self._failure:
             raise BrokerUnavailable(f"The lab could not listen on 127.0.0.1: {self._failure or 'no answer'}.")
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call a function with each event from now on, in the tap's thread: it must return quickly and not raise.
@@ -175,11 +182,12 @@ class Tap:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            server = self._loop.run_until_complete(self._loop.create_server(self._accept, "127.0.0.1", 0))
-            self.port = server.sockets[0].getsockname()[1]
+            servers = [self._loop.run_until_complete(self._listen(node)) for node in self._broker.all]
+            self.ports = [server.sockets[0].getsockname()[1] for server in servers]
             self._ready.set()
             self._loop.run_forever()
-            server.close()
+            for server in servers:
+                server.close()
             self._loop.run_until_complete(self._break_everything_off())
         except OSError as error:
             self._failure = error
@@ -197,19 +205,23 @@ class Tap:
         while self._sides:
             await asyncio.sleep(0)
 
-    def _accept(self) -> Side:
+    async def _listen(self, node: Broker) -> asyncio.Server:
+        return await self._loop.create_server(partial(self._accept, node), "127.0.0.1", 0)
+
+    def _accept(self, node: Broker) -> Side:
         self._links += 1
-        link = Link(self._links)
-        client = Side(FrameReader(link, True, self._publish), self._client_opened, self._side_closed)
+        link = Link(self._links, port=node.port)
+        opened = partial(self._client_opened, node)
+        client = Side(FrameReader(link, True, self._publish), opened, self._side_closed)
         broker = Side(FrameReader(link, False, self._publish), self._broker_opened, self._side_closed)
         client.peer, broker.peer = broker, client
         return client
 
-    def _client_opened(self, client: Side) -> None:
+    def _client_opened(self, node: Broker, client: Side) -> None:
         client.hold(frozen=True)  # until there is somebody to pass its bytes on to
         self._clients.add(client)
         self._sides.add(client)
-        reaching = self._loop.create_task(self._reach_broker(client))
+        reaching = self._loop.create_task(self._reach(node, client))
         self._tasks.add(reaching)
         reaching.add_done_callback(self._tasks.discard)
 
@@ -226,12 +238,11 @@ class Tap:
         self._clients.discard(side)
         self._clients.discard(side.peer)
 
-    async def _reach_broker(self, client: Side) -> None:
-        tls = ssl.create_default_context() if self._broker.url.startswith("amqps:") else None
+    async def _reach(self, node: Broker, client: Side) -> None:
+        tls = ssl.create_default_context() if node.url.startswith("amqps:") else None
         try:
             await self._loop.create_connection(
-                lambda: client.peer, self._broker.host, self._broker.port, ssl=tls,
-                server_hostname=self._broker.host if tls else None,
+                lambda: client.peer, node.host, node.port, ssl=tls, server_hostname=node.host if tls else None,
             )
         except OSError:
             client.reset()
