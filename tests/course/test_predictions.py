@@ -21,7 +21,7 @@ def question(request):
     return catalogue.question(request.param)
 
 
-def test_there_is_one_for_each_lesson_that_has_exercises():
+def test_there_is_one_for_each_lesson_of_the_catalogue():
     assert all(catalogue.questions(lesson) for lesson in catalogue.numbers())
 
 
