@@ -10,6 +10,7 @@ import os
 
 import pika
 
+from rpclab.broker import tls
 from rpclab.errors import LabError
 
 URL_VARIABLE = "RPCLAB_URL"
@@ -26,12 +27,13 @@ def connection_parameters() -> pika.URLParameters:
     url = os.environ.get(URL_VARIABLE)
     if not url:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
-    return named(pika.URLParameters(url))
+    return named(tls.parameters(url))
 
 
 def named(parameters: pika.URLParameters) -> pika.URLParameters:
     """Have connections with these parameters say which process they belong to."""
     process = multiprocessing.current_process()
     name = "notebook" if process.name == "MainProcess" else process.name
-    parameters.client_properties = {"connection_name": name, "pid": process.pid}
+    said = parameters.client_properties or {}
+    parameters.client_properties = {**said, "connection_name": name, "pid": process.pid}
     return parameters

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerRefused, BrokerUnavailable, CommandFailed
 
@@ -33,7 +34,7 @@ class Management:
             # A proxy named in the environment must not get between a notebook and loopback.
             trust_env=False,
             # Building a TLS context takes longer than any request here, and plain HTTP has no use for one.
-            verify=urlsplit(broker.management_url).scheme == "https",
+            verify=tls.context() if urlsplit(broker.management_url).scheme == "https" else False,
             timeout=10,
         )
 
@@ -62,7 +63,7 @@ class Management:
         try:
             response = self._http.request(method, url, **content)
         except httpx.HTTPError as error:
-            raise BrokerUnavailable(
+            raise tls.explained(error, self._http.base_url.host, self._http.base_url.port or 443) or BrokerUnavailable(
                 f"The management API at {self._broker.management_url} does not answer ({error}). "
                 "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
             ) from error

@@ -6,7 +6,6 @@ Bytes are forwarded first, untouched and with back-pressure both ways; only then
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, LabError
 from rpclab.wire.frames import Event, FrameReader, Link
@@ -227,11 +227,11 @@ class Tap:
         self._clients.discard(side.peer)
 
     async def _reach_broker(self, client: Side) -> None:
-        tls = ssl.create_default_context() if self._broker.url.startswith("amqps:") else None
+        secure = tls.context() if self._broker.secure else None
         try:
             await self._loop.create_connection(
-                lambda: client.peer, self._broker.host, self._broker.port, ssl=tls,
-                server_hostname=self._broker.host if tls else None,
+                lambda: client.peer, self._broker.host, self._broker.port, ssl=secure,
+                server_hostname=self._broker.host if secure else None,
             )
         except OSError:
             client.reset()
