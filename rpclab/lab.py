@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pika
-from filelock import FileLock, Timeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from rpclab.broker import ctl, inventory, node, refusals
+from rpclab.broker import ctl, inventory, node, refusals, tls
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.broker.ctl import CommandOutput
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
-from rpclab.broker.state import state_folder
+from rpclab.broker.vhosts import LabVhost
 from rpclab.environment import URL_VARIABLE, named
 from rpclab.errors import (
     BrokerUnavailable,
@@ -26,7 +25,6 @@ from rpclab.errors import (
     InvalidOption,
     LabError,
     QueueNotFound,
-    VhostNotOurs,
 )
 from rpclab.table import Table
 from rpclab.wire.diagram import Picture
@@ -35,8 +33,6 @@ from rpclab.wire.tap import Tap
 from rpclab.wire.topology import topology
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-VHOST_TAG = "rpclab"
-SAME_LAB_TWICE = 20
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.02
 PER_VHOST_COMMANDS = re.compile(r"list_(queues|exchanges|bindings|consumers|policies|permissions)|(purge|delete)_queue")
@@ -68,6 +64,8 @@ class Lab:
         If there is no broker; the message says how to get one.
     VhostNotOurs
         If a virtual host of that name exists which no lab has made.
+    AccessRefused
+        If the user may make no virtual hosts, and no teacher has made any for it.
 
     Notes
     -----
@@ -87,20 +85,27 @@ class Lab:
         self.broker: Broker = node.start(self._own_node).broker if self._own_node else find()
         self._connections: list[pika.BlockingConnection] = []
         self._story: Story | None = None
-        self.vhost, self._lock = _reserve(name)
+        if self.broker.secure:
+            # Later on, a client would only see the tap hang up.
+            tls.check(self.broker.host, self.broker.port)
         self._api = Management(self.broker)
         try:
-            self._make_empty_vhost()
-            self.tap = Tap(self.broker)
+            self._place = LabVhost(self._api, self.broker.username, name)
         except BaseException:
             self._api.close()
-            self._lock.release()
+            raise
+        self.vhost = self._place.name
+        try:
+            self.tap = Tap(self.broker)
+        except BaseException:
+            self._place.release()
+            self._api.close()
             raise
         # What a client connects to: the tap's port with the broker's users and virtual hosts behind it.
         tapped = Broker(
             f"amqp://{self.broker.credentials_url}@127.0.0.1:{self.tap.port}", self.broker.management_url, "tap"
         )
-        self.url = tapped.vhost_url(self.vhost)
+        self.url = tapped.vhost_url(self.vhost, lab=name)
         os.environ[URL_VARIABLE] = self.url
         _open[name] = self
 
@@ -115,7 +120,7 @@ class Lab:
     @property
     def direct_parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
-        return named(self.broker.parameters(self.vhost))
+        return named(self.broker.parameters(self.vhost, lab=self.name))
 
     @property
     def management_url(self) -> str:
@@ -312,7 +317,7 @@ class Lab:
         return CommandOutput(done.command.replace(f"-p {self.vhost} ", f"-p {self.name} "), text)
 
     def close(self) -> None:
-        """Close the lab's connections and delete its virtual host; a second time does nothing."""
+        """Close the lab's connections and delete or empty its virtual host; a second time does nothing."""
         if self._closed:
             return
         del _open[self.name]
@@ -326,12 +331,11 @@ class Lab:
                 if connection.is_open:
                     connection.close()
         self.tap.close()
-        with suppress(BrokerUnavailable):
-            self._api.delete("vhosts", self.vhost)
+        self._place.clear()
         self._api.close()
         if self._own_node:
             node.stop(self._own_node)
-        self._lock.release()
+        self._place.release()
 
     def __enter__(self) -> Lab:
         return self
@@ -345,19 +349,6 @@ class Lab:
     @property
     def _closed(self) -> bool:
         return _open.get(self.name) is not self
-
-    def _make_empty_vhost(self) -> None:
-        there = self._api.get("vhosts", self.vhost)
-        if there is not None:
-            if VHOST_TAG not in there.get("tags", ()):
-                raise VhostNotOurs(
-                    f"The broker has a virtual host {self.vhost!r} that no lab has made, and a lab empties its own. "
-                    "Choose another name for the lab."
-                )
-            self._api.delete("vhosts", self.vhost)
-        self._api.put("vhosts", self.vhost, json={"description": f"rpclab: {self.name}", "tags": VHOST_TAG})
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        self._api.put("permissions", self.vhost, self.broker.username, json=everything)
 
     def _listing(self, kind: str) -> list[dict]:
         found = None if self._closed else self._api.get(kind, self.vhost)
@@ -396,16 +387,3 @@ def current_lab() -> Lab:
     if not _open:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
     return list(_open.values())[-1]
-
-
-def _reserve(name: str) -> tuple[str, FileLock]:
-    """Return a virtual host's name that no other running process uses, and the lock that keeps it so."""
-    folder = state_folder() / "labs"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(1, SAME_LAB_TWICE + 1):
-        vhost = name if number == 1 else f"{name}-{number}"
-        lock = FileLock(folder / f"{vhost}.lock")
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            return vhost, lock
-    raise LabError(f"The lab {name!r} is open {SAME_LAB_TWICE} times already. Shut some of its kernels down.")
