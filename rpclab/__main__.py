@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     bench.add_argument("--soak", type=float, metavar="SECONDS", help="instead, call at full rate while things break")
     command("demo", _demo, "run the whole case study with real processes and print what each did")
+    from rpclab.classroom import command as classroom
+
+    classroom.add_parser(commands)
     passed_on("lab", _lab, "open the course in JupyterLab, with a broker that ends with it; takes JupyterLab's options")
     return parser
 

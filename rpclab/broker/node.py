@@ -22,7 +22,7 @@ import psutil
 from filelock import FileLock
 
 from rpclab.broker.address import Broker, answers_amqp
-from rpclab.broker.state import state_folder
+from rpclab.broker.state import state_folder, write_privately
 from rpclab.errors import BrokerUnavailable
 
 NODE_NAME = "rpclab@localhost"
@@ -186,7 +186,7 @@ def _boot(name: str, scripts: Path) -> Node:
         )
     _children.append(process)
     node = Node(name, process.pid, psutil.Process(process.pid).create_time(), str(scripts), password, **ports)
-    _write_privately(folder / "node.json", json.dumps(asdict(node)))
+    write_privately(folder / "node.json", json.dumps(asdict(node)))
     _wait_until_up(node, process, folder)
     return node
 
@@ -252,10 +252,10 @@ def _write_configuration(name: str, ports: dict[str, int], password: str) -> Pat
     folder = node_folder(name)
     for each in (folder, folder / "data", folder / "log", folder / "plugins"):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_privately(folder / "rabbitmq-env.conf", "")
-    _write_privately(folder / "advanced.config", "[].\n")
-    _write_privately(folder / "enabled_plugins", "[rabbitmq_management].\n")
-    _write_privately(folder / "rabbitmq.conf", f"""\
+    write_privately(folder / "rabbitmq-env.conf", "")
+    write_privately(folder / "advanced.config", "[].\n")
+    write_privately(folder / "enabled_plugins", "[rabbitmq_management].\n")
+    write_privately(folder / "rabbitmq.conf", f"""\
 listeners.tcp.default = 127.0.0.1:{ports["amqp_port"]}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {ports["management_port"]}
@@ -263,14 +263,6 @@ default_user = {USER}
 default_pass = {password}
 """)
     return folder
-
-
-def _write_privately(path: Path, text: str) -> None:
-    """Write the whole file or nothing, readable by its owner alone."""
-    draft = path.with_suffix(path.suffix + ".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def _last_lines(path: Path, count: int = 12) -> str:
