@@ -20,8 +20,9 @@ from rpclab.errors import AccessRefused, LabError
 from rpclab.table import Table
 
 COLUMNS = ("learner", "connections", "lesson", "queues", "messages", "last activity")
-# The broker remembers its traffic of the last hour by the minute, and that of the last day by the half hour.
-HISTORIES = ((3600, 60), (86400, 1800))
+# The broker remembers its traffic of some minutes closely, that of the last hour by the minute, that of the last day by
+# the half hour. A connection that is open for less than five seconds leaves no trace.
+HISTORIES = ((600, 10), (3600, 60), (86400, 1800))
 # What happened within this time is going on now: the figures come every five seconds.
 NOW_SECONDS = 15
 NOW = "now"
@@ -66,14 +67,15 @@ class ClassStatus:
         for connection in connections:
             # One that is about to open, or to close, has no more than a name.
             user = connection.get("user")
-            if user in names and learner_of(connection.get("vhost", "")) == user:
+            if self._is_ours(connection.get("vhost")) and learner_of(connection["vhost"]) == user:
                 counts[user] += 1
                 labs[user].add(connection.get("client_properties", {}).get(LAB_PROPERTY))
         queues, messages = Counter(), Counter()
         for queue in self._api.get("queues", **LIVE):
-            user = learner_of(queue["vhost"])
-            queues[user] += 1
-            messages[user] += queue.get("messages", 0)
+            if self._is_ours(queue["vhost"]):
+                user = learner_of(queue["vhost"])
+                queues[user] += 1
+                messages[user] += queue.get("messages", 0)
         rows = [
             {
                 "learner": shown,
@@ -109,6 +111,9 @@ class ClassStatus:
         twice = Counter(names.values())
         shown = {user: name if twice[name] == 1 else f"{name} ({user})" for user, name in names.items()}
         return dict(sorted(shown.items(), key=lambda item: (item[1].casefold(), item[0])))
+
+    def _is_ours(self, vhost: str | None) -> bool:
+        return vhost in (self._received or ())
 
     def _explain_nothing(self, found: list[dict]) -> None:
         if not {"administrator", "monitoring"} & set(self._api.get("whoami")["tags"]):

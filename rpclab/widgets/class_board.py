@@ -33,7 +33,7 @@ class ClassBoard(widgets.VBox):
 
     def __init__(self, class_name: str = ""):
         self._class = class_name
-        self._broker = find()
+        self._status = ClassStatus(find(), class_name)
         self._table = Table(COLUMNS, (), empty="(no learners)")
         self._trouble = ""
         self._wanted = self._answered = 0
@@ -83,7 +83,7 @@ class ClassBoard(widgets.VBox):
     # The board's own thread calls what follows; the last one, the refresher's.
 
     def _poll(self) -> None:
-        with ClassStatus(self._broker, self._class) as status:
+        with self._status as status:
             while not self._closing.is_set():
                 self._wake.clear()
                 wanted = self._wanted
