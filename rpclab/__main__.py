@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 
 import rpclab
@@ -26,7 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rpclab", description=rpclab.__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m rpclab", description=rpclab.__doc__.splitlines()[0],
+        # Indented by one, the longest command leaves room on its line for what it does.
+        formatter_class=functools.partial(argparse.HelpFormatter, indent_increment=1),
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
