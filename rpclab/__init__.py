@@ -25,6 +25,7 @@ _HOME = {
     "rpclab.widgets.queue_monitor": ["QueueMonitor"],
     "rpclab.widgets.message_flow": ["MessageFlow"],
     "rpclab.widgets.control_room": ["ControlRoom"],
+    "rpclab.widgets.class_board": ["ClassBoard"],
     "rpclab.course.catalogue": ["exercise"],
     "rpclab.course.prediction": ["predict"],
     "rpclab.course.progress": ["progress"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 
@@ -28,7 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rpclab", description=rpclab.__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m rpclab", description=rpclab.__doc__.splitlines()[0],
+        # Indented by one, the longest command leaves room on its line for what it does.
+        formatter_class=functools.partial(argparse.HelpFormatter, indent_increment=1),
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
@@ -57,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="measure roughly, in ten seconds")
     bench.add_argument("--soak", type=float, metavar="SECONDS", help="instead, call at full rate while things break")
     command("demo", _demo, "run the whole case study with real processes and print what each did")
+    from rpclab.classroom import command as classroom
+
+    classroom.add_parser(commands)
     passed_on("lab", _lab, "open the course in JupyterLab, with a broker that ends with it; takes JupyterLab's options")
     return parser
 

@@ -11,6 +11,7 @@ import re
 
 import pika
 
+from rpclab.broker import tls
 from rpclab.errors import LabError
 
 URL_VARIABLE = "RPCLAB_URL"
@@ -43,12 +44,13 @@ def all_connection_parameters() -> list[pika.URLParameters]:
         raise LabError('No lab is open. Open one first: lab = rpclab.Lab("my-lab").')
     number = re.search(r"-(\d+)$", multiprocessing.current_process().name)
     first = int(number[1]) % len(urls) if number else 0
-    return [named(pika.URLParameters(url)) for url in urls[first:] + urls[:first]]
+    return [named(tls.parameters(url)) for url in urls[first:] + urls[:first]]
 
 
 def named(parameters: pika.URLParameters) -> pika.URLParameters:
     """Have connections with these parameters say which process they belong to."""
     process = multiprocessing.current_process()
     name = "notebook" if process.name == "MainProcess" else process.name
-    parameters.client_properties = {"connection_name": name, "pid": process.pid}
+    said = parameters.client_properties or {}
+    parameters.client_properties = {**said, "connection_name": name, "pid": process.pid}
     return parameters

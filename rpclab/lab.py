@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pika
-from filelock import FileLock, Timeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from rpclab.broker import ctl, inventory, node, refusals
+from rpclab.broker import ctl, inventory, node, refusals, tls
 from rpclab.broker.address import Broker
 from rpclab.broker.cluster import Cluster
 from rpclab.broker.connect import connect
@@ -20,7 +19,7 @@ from rpclab.broker.ctl import CommandOutput
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 from rpclab.broker.node_files import MOST_NODES
-from rpclab.broker.state import state_folder
+from rpclab.broker.vhosts import LabVhost
 from rpclab.environment import URL_VARIABLE, named
 from rpclab.errors import (
     BrokerUnavailable,
@@ -28,7 +27,6 @@ from rpclab.errors import (
     InvalidOption,
     LabError,
     QueueNotFound,
-    VhostNotOurs,
 )
 from rpclab.table import Table
 from rpclab.wire.diagram import Picture
@@ -37,8 +35,6 @@ from rpclab.wire.tap import Tap
 from rpclab.wire.topology import topology
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-VHOST_TAG = "rpclab"
-SAME_LAB_TWICE = 20
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.02
 PER_VHOST_COMMANDS = re.compile(r"list_(queues|exchanges|bindings|consumers|policies|permissions)|(purge|delete)_queue")
@@ -73,6 +69,8 @@ class Lab:
         If there is no broker; the message says how to get one. For a cluster, RabbitMQ has to be installed.
     VhostNotOurs
         If a virtual host of that name exists which no lab has made.
+    AccessRefused
+        If the user may make no virtual hosts, and no teacher has made any for it.
 
     Notes
     -----
@@ -95,21 +93,27 @@ class Lab:
         self.broker: Broker = _own_broker(self._own_node, nodes or 1) if own else find()
         self._connections: list[pika.BlockingConnection] = []
         self._story: Story | None = None
-        self.vhost, self._lock = _reserve(name)
+        # Later on, a client would only see the tap hang up.
+        tls.check([(each.host, each.port) for each in self.broker.all if each.secure])
         self._api = Management(self.broker)
         try:
-            self._make_empty_vhost()
-            self.tap = Tap(self.broker)
+            self._place = LabVhost(self._api, self.broker.username, name)
         except BaseException:
             self._api.close()
-            self._lock.release()
+            raise
+        self.vhost = self._place.name
+        try:
+            self.tap = Tap(self.broker)
+        except BaseException:
+            self._place.release()
+            self._api.close()
             raise
         # What a client connects to: the tap's ports with the broker's users and virtual hosts behind them.
         tapped = [
             Broker(f"amqp://{self.broker.credentials_url}@127.0.0.1:{port}", self.broker.management_url, "tap")
             for port in self.tap.ports
         ]
-        self.url = " ".join(each.vhost_url(self.vhost) for each in tapped)
+        self.url = " ".join(each.vhost_url(self.vhost, lab=name) for each in tapped)
         os.environ[URL_VARIABLE] = self.url
         _open[name] = self
 
@@ -130,7 +134,7 @@ class Lab:
     @property
     def direct_parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
-        return named(self.broker.parameters(self.vhost))
+        return named(self.broker.parameters(self.vhost, lab=self.name))
 
     @property
     def cluster(self) -> Cluster:
@@ -342,7 +346,7 @@ class Lab:
         return CommandOutput(done.command.replace(f"-p {self.vhost} ", f"-p {self.name} "), text)
 
     def close(self) -> None:
-        """Close the lab's connections and delete its virtual host; a second time does nothing."""
+        """Close the lab's connections and delete or empty its virtual host; a second time does nothing."""
         if self._closed:
             return
         del _open[self.name]
@@ -358,12 +362,11 @@ class Lab:
         self.tap.close()
         # A cluster that has lost its majority does not answer, and this one's data ends with it.
         if not self._own_node:
-            with suppress(BrokerUnavailable):
-                self._api.delete("vhosts", self.vhost)
+            self._place.clear()
         self._api.close()
         if self._own_node:
             node.stop(self._own_node)
-        self._lock.release()
+        self._place.release()
 
     def __enter__(self) -> Lab:
         return self
@@ -377,19 +380,6 @@ class Lab:
     @property
     def _closed(self) -> bool:
         return _open.get(self.name) is not self
-
-    def _make_empty_vhost(self) -> None:
-        there = self._api.get("vhosts", self.vhost)
-        if there is not None:
-            if VHOST_TAG not in there.get("tags", ()):
-                raise VhostNotOurs(
-                    f"The broker has a virtual host {self.vhost!r} that no lab has made, and a lab empties its own. "
-                    "Choose another name for the lab."
-                )
-            self._api.delete("vhosts", self.vhost)
-        self._api.put("vhosts", self.vhost, json={"description": f"rpclab: {self.name}", "tags": VHOST_TAG})
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        self._api.put("permissions", self.vhost, self.broker.username, json=everything)
 
     def _listing(self, kind: str) -> list[dict]:
         found = None if self._closed else self._api.get(kind, self.vhost)
@@ -435,16 +425,3 @@ def _own_broker(name: str, count: int) -> Broker:
     if len(node.recorded(name)) not in (0, count):
         node.stop(name)
     return node.start(name, count).broker
-
-
-def _reserve(name: str) -> tuple[str, FileLock]:
-    """Return a virtual host's name that no other running process uses, and the lock that keeps it so."""
-    folder = state_folder() / "labs"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(1, SAME_LAB_TWICE + 1):
-        vhost = name if number == 1 else f"{name}-{number}"
-        lock = FileLock(folder / f"{vhost}.lock")
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            return vhost, lock
-    raise LabError(f"The lab {name!r} is open {SAME_LAB_TWICE} times already. Shut some of its kernels down.")

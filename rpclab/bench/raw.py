@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pika
 
+from rpclab.broker import tls
 from rpclab.rpc.queues import declare
 from rpclab.rpc.server import BaseServer
 
@@ -76,7 +77,7 @@ class InlineServer(BaseServer):
     """
 
     def __init__(self, queue: str, url: str):
-        super().__init__(queue, parameters=pika.URLParameters(url))
+        super().__init__(queue, parameters=tls.parameters(url))
         self.channel.basic_qos(prefetch_count=PREFETCH)
 
     def on_request(self, ch, method, props, body) -> None:

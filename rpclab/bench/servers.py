@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-import pika
-
 from rpclab.bench.raw import PREFETCH
+from rpclab.broker import tls
 from rpclab.rpc.service import RpcServer
 
 SLEEP_SECONDS = 0.02
@@ -19,7 +18,7 @@ class _Server(RpcServer):
     prefetch = 1
 
     def __init__(self, queue: str, url: str):
-        super().__init__(queue, prefetch=self.prefetch, parameters=pika.URLParameters(url))
+        super().__init__(queue, prefetch=self.prefetch, parameters=tls.parameters(url))
 
 
 class EchoServer(_Server):

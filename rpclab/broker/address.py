@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pika
 
+from rpclab.broker import tls
+
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
+# What a connection says of itself besides its name: the lab that it belongs to.
+LAB_PROPERTY = "lab"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Broker:
         return parts.port or (5671 if parts.scheme == "amqps" else 5672)
 
     @property
+    def secure(self) -> bool:
+        """Whether it is reached over TLS."""
+        return urlsplit(self.url).scheme == "amqps"
+
+    @property
     def username(self) -> str:
         return self.parameters().credentials.username
 
@@ -64,17 +73,28 @@ class Broker:
         """User and password as they stand in the URL."""
         return urlsplit(self.url).netloc.rpartition("@")[0] or "guest:guest"
 
-    def vhost_url(self, vhost: str, *, heartbeat: int = 0) -> str:
-        """Return the AMQP URL of one virtual host; a heartbeat of 0 seconds means none."""
-        return f"{self.url}/{quote(vhost, safe='')}?heartbeat={heartbeat}"
+    def vhost_url(self, vhost: str, *, heartbeat: int = 0, lab: str = "") -> str:
+        """Return the AMQP URL of one virtual host.
 
-    def parameters(self, vhost: str = "/") -> pika.URLParameters:
-        """Return pika's connection parameters for one virtual host."""
-        return pika.URLParameters(self.vhost_url(vhost))
+        Parameters
+        ----------
+        vhost : str
+            Which one.
+        heartbeat : int
+            Seconds; 0 means none.
+        lab : str
+            The lab that connections with this URL tell the broker they belong to, for whoever looks after a class.
+        """
+        properties = {"client_properties": repr({LAB_PROPERTY: lab})} if lab else {}
+        return f"{self.url}/{quote(vhost, safe='')}?{urlencode({'heartbeat': heartbeat} | properties)}"
 
-    def all_parameters(self, vhost: str = "/") -> list[pika.URLParameters]:
-        """Return pika's connection parameters for one virtual host on each node."""
-        return [each.parameters(vhost) for each in self.all]
+    def parameters(self, vhost: str = "/", *, lab: str = "") -> pika.URLParameters:
+        """Return pika's connection parameters for one virtual host; see `vhost_url`."""
+        return tls.parameters(self.vhost_url(vhost, lab=lab))
+
+    def all_parameters(self, vhost: str = "/", *, lab: str = "") -> list[pika.URLParameters]:
+        """Return pika's connection parameters for one virtual host on each node; see `vhost_url`."""
+        return [each.parameters(vhost, lab=lab) for each in self.all]
 
     def __repr__(self) -> str:
         nodes = ", ".join(f"{each.host}:{each.port}" for each in self.all)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pika
 from pika import exceptions
 
-from rpclab.broker import refusals
+from rpclab.broker import refusals, tls
 from rpclab.errors import BrokerUnavailable, LabError, WrongCredentials
 
 # Where to connect and as whom: one address, or one for each node of a cluster.
@@ -62,6 +62,6 @@ def explained(error: BaseException, parameters: Where) -> LabError:
         error = exceptions.ConnectionClosedByBroker(530, str(error))
     if isinstance(error, exceptions.ConnectionClosedByBroker):
         return refusals.explained(error, f"User {user!r}, virtual host {parameters.virtual_host!r} at {where}")
-    return BrokerUnavailable(
+    return tls.explained(error, parameters.host, parameters.port) or BrokerUnavailable(
         f"No RabbitMQ answers at {where} ({type(error).__name__}). `python -m rpclab up` starts the lab's own."
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from rpclab.broker import node
+from rpclab.broker import node, tls
 from rpclab.broker.address import answers_amqp
 from rpclab.broker.find import find, remedy
 from rpclab.broker.management import Management
@@ -109,8 +109,12 @@ def broker() -> Finding:
         return Finding("Broker", False, str(error))
     if overview is None:
         return Finding("Broker", False, f"{found.management_url} is no management API. Set RPCLAB_MANAGEMENT.")
-    # A greeting in the clear says nothing about a port that speaks TLS.
-    if not found.url.startswith("amqps") and not answers_amqp(found.host, found.port):
+    if found.secure:
+        try:
+            tls.check([(found.host, found.port)])
+        except LabError as error:
+            return Finding("Broker", False, str(error))
+    elif not answers_amqp(found.host, found.port):
         return Finding("Broker", False, f"{found.host}:{found.port} does not answer AMQP. Check RPCLAB_BROKER.")
     return Finding("Broker", True, f"RabbitMQ {overview['rabbitmq_version']} at {found.host}:{found.port}")
 

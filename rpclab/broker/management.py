@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerRefused, BrokerUnavailable, CommandFailed
 
@@ -34,7 +35,7 @@ class Management:
             # A proxy named in the environment must not get between a notebook and loopback.
             trust_env=False,
             # Building a TLS context takes longer than any request here, and plain HTTP has no use for one.
-            verify=any(urlsplit(node.management_url).scheme == "https" for node in broker.all),
+            verify=any(urlsplit(each.management_url).scheme == "https" for each in broker.all) and tls.context(),
             timeout=10,
         )
 
@@ -44,6 +45,9 @@ class Management:
 
     def put(self, *path: str, json: dict) -> None:
         self._request("PUT", path, json=json)
+
+    def post(self, *path: str) -> None:
+        self._request("POST", path)
 
     def delete(self, *path: str) -> bool:
         """Delete what is at a path; tell whether there was anything."""
@@ -87,7 +91,8 @@ class Management:
                 failure = error
                 self._nodes.rotate(-1)
         asked = ", ".join(sorted(node.management_url for node in self._nodes))
-        raise BrokerUnavailable(
+        parts = urlsplit(self._nodes[0].management_url)
+        raise tls.explained(failure, parts.hostname, parts.port or 443) or BrokerUnavailable(
             f"The management API at {asked} does not answer ({failure}). "
             "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
         ) from failure

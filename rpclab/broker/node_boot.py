@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from rpclab.broker.management import Management
-from rpclab.broker.node_files import environment, erlang_name, last_words, node_folder, prepare, write_privately
+from rpclab.broker.node_files import environment, erlang_name, last_words, node_folder, prepare
 from rpclab.broker.node_record import Node, recorded
+from rpclab.broker.state import write_privately
 from rpclab.errors import BrokerUnavailable, LabError
 
 BOOT_SECONDS = 60

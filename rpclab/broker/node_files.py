@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rpclab.broker.state import state_folder
+from rpclab.broker.state import state_folder, write_privately
 
 USER = "rpclab"
 SHARED = "node"
@@ -91,14 +91,6 @@ def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[
         ports[number] = dict(zip(PORTS, own, strict=True)) | {"epmd_port": epmd}
         _write_configuration(node_folder(name, number), ports[number], password, numbers)
     return ports
-
-
-def write_privately(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write the whole file or nothing, readable by its owner alone."""
-    draft = path.with_suffix(path.suffix + ".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def last_words(name: str, number: int = 0, count: int = 12) -> str:

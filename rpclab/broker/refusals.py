@@ -57,10 +57,20 @@ REFUSALS = (
         406, "reply consumer cannot acknowledge", LabError,
         "Direct reply-to delivers at most once, so there is nothing to acknowledge: consume with auto_ack=True.",
     ),
+    (
+        406, "queue limit", LabError,
+        "There are as many queues as may be. Delete some that are not needed, lab.delete(name); an administrator can "
+        "raise the limit.",
+    ),
     (406, "timed out", LabError, "The message was held for too long without an acknowledgement, and is requeued."),
     (
         403, "", AccessRefused,
         "The user lacks a permission (configure, write or read) for this; an administrator can give it.",
+    ),
+    (
+        530, "connection limit", AccessRefused,
+        "As many connections are open there as may be. Stop workers, or shut down kernels that are not needed; an "
+        "administrator can raise the limit.",
     ),
     (530, "not found", VhostNotFound, "There is no such virtual host. rpclab.Lab(name) makes one."),
     (530, "", AccessRefused, "The user has no access to this virtual host; an administrator can give it."),

@@ -24,3 +24,12 @@ def state_folder() -> Path:
         folder = platformdirs.user_state_path("rpclab", appauthor=False)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def write_privately(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write the whole file or nothing, readable by its owner alone."""
+    draft = path.with_suffix(path.suffix + ".new")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)

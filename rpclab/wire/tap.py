@@ -6,7 +6,6 @@ Bytes are forwarded first, untouched and with back-pressure both ways; only then
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, LabError
 from rpclab.wire.frames import Event, FrameReader, Link
@@ -239,10 +239,10 @@ class Tap:
         self._clients.discard(side.peer)
 
     async def _reach(self, node: Broker, client: Side) -> None:
-        tls = ssl.create_default_context() if node.url.startswith("amqps:") else None
+        secure = tls.context() if node.secure else None
         try:
             await self._loop.create_connection(
-                lambda: client.peer, node.host, node.port, ssl=tls, server_hostname=node.host if tls else None,
+                lambda: client.peer, node.host, node.port, ssl=secure, server_hostname=node.host if secure else None,
             )
         except OSError:
             client.reset()

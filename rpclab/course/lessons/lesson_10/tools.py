@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pika
 
+from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.course.running import Running
@@ -41,7 +42,8 @@ def as_service(function, request_queue: str, broker: Broker, vhost: str) -> None
     """
     with httpx.Client(
         base_url=f"{broker.management_url}/api", auth=(broker.username, broker.password),
-        trust_env=False, verify=broker.management_url.startswith("https:"),  # as in `Management`, with its reasons
+        trust_env=False,  # as `Management`, with its reasons
+        verify=tls.context() if broker.management_url.startswith("https:") else False,
     ) as api, connect(connection_parameters()) as connection:
         channel = connection.channel()
         for method, props, body in channel.consume(request_queue):
