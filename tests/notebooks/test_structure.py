@@ -5,17 +5,22 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from navigation import NOTEBOOKS, line
 
 import rpclab
 from rpclab.course import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 20
 EXERCISE = re.compile(r'(\w+) = rpclab\.exercise\("([\w-]+)"\)')
 PREDICTION = re.compile(r'rpclab\.predict\("([\w-]+)"\)')
 CHECK = re.compile(r"(\w+)\.check\((\w+)\)")
-LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))\)")
+LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))(?:#[^)]*)?\)")
+TERM = re.compile(r"\]\(glossary\.md#([^)]+)\)")
+
+# JupyterLab's anchor of a heading: its text, with dashes for spaces.
+GLOSSARY = {heading.replace(" ", "-") for heading in
+            re.findall(r"^### (.+)$", (ROOT / "notebooks" / "glossary.md").read_text(), re.MULTILINE)}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -93,6 +98,19 @@ def test_links_to_other_files_lead_somewhere(notebook):
     assert targets
     missing = [target for target in targets if not (notebook.path.parent / target).exists()]
     assert not missing
+
+
+def test_the_links_to_the_lessons_around_it_are_under_the_title_and_at_the_end(notebook):
+    _, blank, links, *_ = notebook.cells[0].source.splitlines()
+    assert (blank, links) == ("", line(notebook.path))
+    assert notebook.cells[-1].source.splitlines()[-1] == links
+
+
+def test_a_term_is_linked_once_and_is_in_the_glossary(notebook):
+    linked = [term for cell in notebook.cells for term in TERM.findall(cell.source)]
+    assert len(linked) >= 3
+    assert len(set(linked)) == len(linked)
+    assert set(linked) <= GLOSSARY
 
 
 def test_every_lesson_is_on_the_map_and_in_the_readme(notebook):
