@@ -108,15 +108,16 @@ def open_cells(open_notebook, request) -> Iterator:
 
 @pytest.fixture
 def open_notebook(page: Page, jupyterlab: str):
-    """Return a function that opens a notebook and runs all its cells."""
+    """Return a function that opens a notebook and runs all its cells, or none."""
 
-    def opened(name: str, *, folder: str = "notebooks") -> Page:
+    def opened(name: str, *, folder: str = "notebooks", run: bool = True) -> Page:
         page.goto(f"{jupyterlab}/lab/tree/{folder}/{name}?token={TOKEN}&reset")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         # Before that, running a cell asks which kernel to use.
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        if run:
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_text("Run All Cells", exact=True).click()
         return page
 
     return opened
