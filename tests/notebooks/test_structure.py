@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_no_output_is_excluded_from_the_comparison(notebook):
 
 def test_no_code_cell_is_longer_than_one_reads_at_a_glance(notebook):
     assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= LONGEST_CELL
+
+
+def test_the_text_before_a_folded_cell_says_what_it_does(notebook):
+    folded = [cell.metadata.get("jupyter", {}).get("source_hidden") for cell in notebook.cells]
+    for before in itertools.compress(notebook.cells, folded[1:]):
+        assert before.cell_type == "markdown"
+        assert "folded" in before.source.split("\n\n")[-1]
+
+
+def test_no_level_of_heading_is_left_out(notebook):
+    levels = [len(marks) for cell in notebook.cells if cell.cell_type == "markdown" for marks in
+              re.findall(r"^(#+) ", re.sub(r"```.*?```", "", cell.source, flags=re.S), re.MULTILINE)]
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_picture_has_a_text(notebook):
+    assert not [cell.id for cell in notebook.cells if re.search(r"!\[\s*\]\(|<img(?![^>]* alt=)", cell.source)]
 
 
 def test_what_an_exercise_checks_is_its_starter_as_it_is(notebook):
