@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from conftest import RECORD
 from playwright.sync_api import Locator, Page, expect
 
 from rpclab.course import catalogue
@@ -12,14 +13,6 @@ from rpclab.course import catalogue
 SECONDS = 1_000
 QUESTION = catalogue.question("01-to-nowhere")
 EXERCISE = catalogue.exercise("01-mend-the-sender")
-# A record of its own: what a test does is nobody's progress.
-RECORD = """\
-import pathlib, pika, tempfile
-import rpclab
-from rpclab.course import record
-folder = pathlib.Path(tempfile.mkdtemp())
-record.state_folder = lambda: folder
-"""
 
 
 @pytest.fixture
