@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 from rpclab.broker import compose, node
 from rpclab.broker.find import find
 from rpclab.broker.install import ensure_installed
+from rpclab.broker.state import state_folder
 from rpclab.errors import BrokerUnavailable, LabError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = Path(__file__).resolve().parent / "jupyter_settings"
 FIRST = NOTEBOOKS / "00_start_here.ipynb"
+HIDDEN = ("images", "__pycache__", "*.pyc")
 
 
 def run(arguments: list[str]) -> int:
@@ -56,13 +59,22 @@ def _command(arguments: list[str]) -> list[str]:
         f"--ServerApp.root_dir={NOTEBOOKS.parent}",
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST.name}",
         f"--LabApp.app_settings_dir={SETTINGS}",
+        "--LabApp.custom_css=True",
+        *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN),
         *arguments,
     ]
 
 
 def _environment() -> dict[str, str]:
-    """Have terminals and ``!`` cells find this Python first, as if its virtual environment were activated."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    """Have terminals and ``!`` cells find this Python first, as if its virtual environment were activated.
+
+    What the reader sets in JupyterLab's menus, and which notebooks were open, is kept with the lab's own state: neither
+    does it change the JupyterLab that somebody uses at work, nor is it changed by that.
+    """
+    settings = state_folder() / "jupyter"
+    shutil.copytree(SETTINGS / "custom", settings / "custom", dirs_exist_ok=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return os.environ | {"PATH": path, "JUPYTER_CONFIG_DIR": str(settings)}
 
 
 def _is_running() -> bool:

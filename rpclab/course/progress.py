@@ -106,7 +106,7 @@ class Progress(widgets.VBox):
         ]
         legend = look.note("\u2713 right, \u2715 wrong so far, \u25cb not attempted")
         heading = f"{look.STYLE}<div class='rpclab-title'><b>Progress</b></div>"
-        self._map.value = heading + look.table(("lesson", "exercises", "predictions", ""), rows) + legend
+        self._map.value = heading + look.table(("lesson", "exercises", "predictions", "done"), rows) + legend
 
 
 def progress() -> Progress:
@@ -152,8 +152,8 @@ def _labels(done: dict, lesson: str, kind: str) -> str:
     labels = []
     for id in (id for of, id, _ in _items(lesson) if of == kind):
         state = _entry(done, kind, id)["state"]
-        mood, sign = _SIGNS[state]
-        labels.append(f"<span class='rpclab-state {mood}' title='{look.text(id)}: {state}'>{sign}</span>")
+        (mood, sign), said = _SIGNS[state], f"{look.text(id)}: {state}"
+        labels.append(f"<span class='rpclab-state {mood}' role='img' aria-label='{said}' title='{said}'>{sign}</span>")
     return " ".join(labels)
 
 

@@ -36,6 +36,7 @@ table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0
 .rpclab-bars rect { fill: #4a8fe0; }
 .rpclab-bars text { font-size: 11px; fill: var(--jp-ui-font-color1, #222); }
 .rpclab-buttons { align-items: center; flex-wrap: wrap; }
+.rpclab-unlabelled > label { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .rpclab-workers { display: flex; flex-flow: row wrap; gap: 8px; overflow: visible; margin: 4px 0; }
 .rpclab-worker { width: 262px; box-sizing: border-box; border: 1px solid var(--jp-border-color2, #ccc);
   border-radius: 4px; padding: 6px 8px; color: var(--jp-ui-font-color1, #222); }

@@ -207,7 +207,7 @@ class View {
       `${SIGNS.request} request   ${SIGNS.reply} reply   ${SIGNS.message} message   \u21bb redelivered   \u2713 acked`);
     const below = html("div", "rpclab-flow-below", this.root);
     const left = html("div", "", below), right = html("div", "", below);
-    html("h4", "", left, "Recent messages");
+    html("h3", "", left, "Recent messages");
     this.list = html("ol", "rpclab-flow-recent", left);
     this.details = html("div", "rpclab-flow-details", right);
     this.details.setAttribute("aria-live", "polite");
@@ -351,7 +351,7 @@ class View {
     if (drawn === this.drawnDetails) return;
     this.drawnDetails = drawn;
     this.details.replaceChildren();
-    html("h4", "", this.details, said ? said.title : "Details");
+    html("h3", "", this.details, said ? said.title : "Details");
     if (!said) {
       html("div", "rpclab-flow-empty", this.details, "Choose a message: click it, or Tab to it and press Enter.");
       return;

@@ -183,7 +183,9 @@ class _Group(widgets.VBox):
         self.add_button.on_click(lambda _: board.add(index))
         self.count = widgets.BoundedIntText(
             value=len(workers.pids), min=0, max=MOST, layout=widgets.Layout(width="64px"),
+            description=f"Processes of {workers.name}",
         )
+        self.count.add_class("rpclab-unlabelled")
         self._offered = self.count.value
         self.scale_button = look.button("Scale to", "Start or stop processes until so many run")
         self.scale_button.on_click(lambda _: board.scale(self.count.value, index))

@@ -77,13 +77,20 @@ def sequence(messages: Sequence[Message], now: float, *, most: int = MOST_MESSAG
         lines += _lines(last, now)
     actors = list(dict.fromkeys(actor for line in lines for actor in (line.start, line.end) if actor))
     ids = {actor: f"p{number}" for number, actor in enumerate(actors, 1)}
-    source = ["sequenceDiagram", *(f"    participant {ids[actor]} as {escaped(actor)}" for actor in actors)]
+    text = printable("\n".join(map(str, lines)) or "(no messages)")
+    source = ["sequenceDiagram", *spoken("Messages, step by step", text)]
+    source += [f"    participant {ids[actor]} as {escaped(actor)}" for actor in actors]
     source += [
         f"    {ids[line.start]}{line.arrow}{ids[line.end]}: {escaped(line.text)}" if line.end
         else f"    Note over {ids[line.start]}: {escaped(line.text)}"
         for line in lines
     ]
-    return Picture(MERMAID, "\n".join(source), printable("\n".join(map(str, lines)) or "(no messages)"))
+    return Picture(MERMAID, "\n".join(source), text)
+
+
+def spoken(title: str, text: str) -> list[str]:
+    """Return the lines by which Mermaid gives a picture a title and a text, for those who listen to a page."""
+    return [f"    accTitle: {escaped(title)}", f"    accDescr: {escaped('; '.join(text.splitlines()))}"]
 
 
 def escaped(text: str) -> str:

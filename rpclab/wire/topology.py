@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rpclab.wire.diagram import MERMAID, Picture, escaped, place, printable
+from rpclab.wire.diagram import MERMAID, Picture, escaped, place, printable, spoken
 
 
 def topology(
@@ -37,11 +37,13 @@ def topology(
             edges.append((("queue", queue), ("consumer", name), "" if count == 1 else f"{count} consumers"))
             text.append(f"{queue} -> {name}" + (f" ({count} consumers)" if count > 1 else ""))
     ids = {thing: f"n{number}" for number, thing in enumerate(shapes, 1)}
-    source = ["flowchart LR", *(f"    {ids[thing]}{shape}" for thing, shape in shapes.items())]
+    said = printable("\n".join(text) or "(no queues)")
+    source = ["flowchart LR", *spoken("Exchanges, queues and consumers", said)]
+    source += [f"    {ids[thing]}{shape}" for thing, shape in shapes.items()]
     for start, end, label in edges:
         if start in ids and end in ids:
             source.append(f"    {ids[start]} -->" + (f'|"{escaped(label)}"|' if label else "") + f" {ids[end]}")
-    return Picture(MERMAID, "\n".join(source), printable("\n".join(text) or "(no queues)"))
+    return Picture(MERMAID, "\n".join(source), said)
 
 
 def _count(value: int | None) -> str:

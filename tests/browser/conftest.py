@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -29,13 +30,21 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]
 TOKEN = "browser-tests"
+# A first cell: what a test does is nobody's progress.
+RECORD = """\
+import pathlib, pika, tempfile
+import rpclab
+from rpclab.course import record
+folder = pathlib.Path(tempfile.mkdtemp())
+record.state_folder = lambda: folder
+"""
 # Without it, JupyterLab asks which kernel to use.
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    executable = chromium()
     if executable is None:
         if os.environ.get("CI"):
             pytest.fail("CI needs Chromium: apt-get install chromium")
@@ -48,8 +57,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def jupyterlab(tmp_path_factory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("jupyterlab")) as address:
+        yield address
+
+
+@contextmanager
+def serving(settings: Path) -> Iterator[str]:
     """What `make lab` opens, without a window of its own and with settings of its own; its address."""
-    settings = tmp_path_factory.mktemp("jupyterlab")
     environment = os.environ | {
         "JUPYTERLAB_SETTINGS_DIR": str(settings / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(settings / "workspaces"),
@@ -108,18 +122,24 @@ def open_cells(open_notebook, request) -> Iterator:
 
 @pytest.fixture
 def open_notebook(page: Page, jupyterlab: str):
-    """Return a function that opens a notebook and runs all its cells."""
+    """Return a function that opens a notebook and runs all its cells, or none."""
 
-    def opened(name: str, *, folder: str = "notebooks") -> Page:
-        page.goto(f"{jupyterlab}/lab/tree/{folder}/{name}?token={TOKEN}&reset")
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-        # Before that, running a cell asks which kernel to use.
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+    def opened(name: str, *, folder: str = "notebooks", run: bool = True) -> Page:
+        open_in(page, f"{jupyterlab}/lab/tree/{folder}/{name}", run=run)
         return page
 
     return opened
+
+
+def open_in(page: Page, address: str, *, run: bool) -> None:
+    """Open a notebook, and run all its cells if that is wanted."""
+    page.goto(f"{address}?token={TOKEN}&reset")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+    # Before that, running a cell asks which kernel to use.
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    if run:
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
 
 
 @pytest.fixture
@@ -127,6 +147,11 @@ def screenshot(page: Page):
     """Return a function that keeps a picture for somebody to look at."""
     SCREENSHOTS.mkdir(exist_ok=True)
     return lambda name: page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def chromium() -> str | None:
+    """Return where Chromium is on this machine, if it is."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
 def _answers(address: str) -> bool:

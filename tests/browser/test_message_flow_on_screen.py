@@ -120,7 +120,7 @@ def test_a_click_and_the_keyboard_show_properties_and_story(open_cells, gate, sc
     reply = flow.get_by_role("button", name=re.compile("reply to request 1: ABC"))
     reply.focus()
     page.keyboard.press("Enter")
-    expect(details.locator("h4")).to_have_text("reply to request 1")
+    expect(details.locator("h3")).to_have_text("reply to request 1")
     expect(details).to_contain_text("callback queue of RpcClient")
     expect(details).to_contain_text(re.compile("worker=Held-"))
 

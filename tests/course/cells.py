@@ -25,12 +25,17 @@ def cell(source: str, name: str, **names) -> object:
 
 
 def changed(exercise: Exercise, *changes: tuple[str, str], base: str = "solved") -> object:
+    """Return what an exercise's solution, or its starter, defines when some of its text is replaced."""
+    return cell(altered(exercise, *changes, base=base), exercise.name)
+
+
+def altered(exercise: Exercise, *changes: tuple[str, str], base: str = "solved") -> str:
     """Return an exercise's solution, or its starter, with some of its text replaced."""
     source = getattr(exercise, base)
     for old, new in changes:
         assert old in source, f"{old!r} is not in the {base} of {exercise.id}"
         source = source.replace(old, new)
-    return cell(source, exercise.name)
+    return source
 
 
 def assert_says(verdict: Verdict, state: str, words: str) -> None:

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from navigation import NOTEBOOKS, line
 
 import rpclab
 from rpclab.course import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 20
 EXERCISE = re.compile(r'(\w+) = rpclab\.exercise\("([\w-]+)"\)')
 PREDICTION = re.compile(r'rpclab\.predict\("([\w-]+)"\)')
 CHECK = re.compile(r"(\w+)\.check\((\w+)\)")
-LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))\)")
+LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))(?:#[^)]*)?\)")
+TERM = re.compile(r"\]\(glossary\.md#([^)]+)\)")
+
+# JupyterLab's anchor of a heading: its text, with dashes for spaces.
+GLOSSARY = {heading.replace(" ", "-") for heading in
+            re.findall(r"^### (.+)$", (ROOT / "notebooks" / "glossary.md").read_text(), re.MULTILINE)}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -67,6 +73,23 @@ def test_no_code_cell_is_longer_than_one_reads_at_a_glance(notebook):
     assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= LONGEST_CELL
 
 
+def test_the_text_before_a_folded_cell_says_what_it_does(notebook):
+    folded = [cell.metadata.get("jupyter", {}).get("source_hidden") for cell in notebook.cells]
+    for before in itertools.compress(notebook.cells, folded[1:]):
+        assert before.cell_type == "markdown"
+        assert "folded" in before.source.split("\n\n")[-1]
+
+
+def test_no_level_of_heading_is_left_out(notebook):
+    levels = [len(marks) for cell in notebook.cells if cell.cell_type == "markdown" for marks in
+              re.findall(r"^(#+) ", re.sub(r"```.*?```", "", cell.source, flags=re.S), re.MULTILINE)]
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_picture_has_a_text(notebook):
+    assert not [cell.id for cell in notebook.cells if re.search(r"!\[\s*\]\(|<img(?![^>]* alt=)", cell.source)]
+
+
 def test_what_an_exercise_checks_is_its_starter_as_it_is(notebook):
     sources = [cell.source for cell in code_cells(notebook)]
     ids = {name: identifier for source in sources for name, identifier in EXERCISE.findall(source)}
@@ -93,6 +116,19 @@ def test_links_to_other_files_lead_somewhere(notebook):
     assert targets
     missing = [target for target in targets if not (notebook.path.parent / target).exists()]
     assert not missing
+
+
+def test_the_links_to_the_lessons_around_it_are_under_the_title_and_at_the_end(notebook):
+    _, blank, links, *_ = notebook.cells[0].source.splitlines()
+    assert (blank, links) == ("", line(notebook.path))
+    assert notebook.cells[-1].source.splitlines()[-1] == links
+
+
+def test_a_term_is_linked_once_and_is_in_the_glossary(notebook):
+    linked = [term for cell in notebook.cells for term in TERM.findall(cell.source)]
+    assert len(linked) >= 3
+    assert len(set(linked)) == len(linked)
+    assert set(linked) <= GLOSSARY
 
 
 def test_every_lesson_is_on_the_map_and_in_the_readme(notebook):

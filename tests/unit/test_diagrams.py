@@ -35,8 +35,10 @@ def test_a_call_is_drawn_with_its_acknowledgement_behind_the_reply():
         "callback queue of AddClient -> AddClient: reply to request 1",
     ]
     assert mime_bundle(picture) == {MERMAID: picture.source, "text/plain": picture.text}
-    assert picture.source.splitlines()[:3] == [
-        "sequenceDiagram", "    participant p1 as AddClient", "    participant p2 as queue addition"]
+    first, title, spoken, *rest = picture.source.splitlines()
+    assert (first, title) == ("sequenceDiagram", "    accTitle: Messages, step by step")
+    assert spoken.startswith("    accDescr: AddClient -#62; queue addition#58; request 1#58; 3,5#59; queue addition -")
+    assert rest[:2] == ["    participant p1 as AddClient", "    participant p2 as queue addition"]
 
 
 def test_a_crash_and_the_redelivery_after_it_are_drawn():
@@ -179,6 +181,9 @@ def test_a_topology_shows_exchanges_bindings_queues_and_consumers():
     ]
     assert picture.source.splitlines() == [
         "flowchart LR",
+        "    accTitle: Exchanges, queues and consumers",
+        "    accDescr: exchange events (topic)#59; queue odd#34;name#58; 2 ready, ? unacked#59; queue log#58; "
+        "0 ready, 1 unacked#59; events -#62; log by 'error.#35;'#59; log -#62; Logger-0 (2 consumers)",
         '    n1{{"events<br/>topic exchange"}}',
         '    n2[["odd#34;name<br/>2 ready, ? unacked"]]',
         '    n3[["log<br/>0 ready, 1 unacked"]]',
