@@ -8,7 +8,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks lint clean
+.PHONY: help lab test hosted notebooks lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,6 +21,7 @@ help:
 	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
 	@echo 'notebooks   run the notebooks and save their outputs (NOTEBOOKS="notebooks/01_publishing.ipynb" for some)'
 	@echo 'lint        ruff'
+	@echo 'hosted      build the container, bring up the profiles of docker-compose.yml and try them; needs Docker'
 	@echo 'clean       remove the virtual environment and what tests left'
 
 lab: $(READY)
@@ -35,6 +36,9 @@ test: export RPCLAB_HOME := $(TEST_HOME)
 NOTEBOOKS ?= $(wildcard notebooks/[0-9]*.ipynb)
 notebooks: $(READY)
 	@$(RUN) tests/notebooks/execute.py $(NOTEBOOKS)
+
+hosted: $(READY)
+	@RPCLAB_TEST_HOSTED=1 $(RUN) -m pytest tests/hosted -n 0
 
 lint: $(READY)
 	@$(RUN) -m ruff check .
