@@ -215,7 +215,7 @@ class Session:
 
     def _begin_anew(self) -> None:
         # A channel that published to a quorum queue without a leader stays cut off from it when there is one again.
-        self._end = ConnectionLost(f"The broker did not take a request in time: its queue may have no leader.")
+        self._end = ConnectionLost("The broker did not take a request in time: its queue may have no leader.")
         self._close_connection()
 
     def _send_for_another(self, queue: str, body: str, properties: pika.BasicProperties, sent: Future) -> None:
