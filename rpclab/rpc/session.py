@@ -174,9 +174,9 @@ class Session:
         self._timers[call.correlation_id] = self._connection.ioloop.call_later(
             max(0, call.sent + call.timeout - time.monotonic()), partial(self._on_deadline, call.correlation_id)
         )
-        self._publish_request(queue, call)
+        self._publish_request(queue, call, self._retry)
 
-    def _publish_request(self, queue: str, call: Future) -> None:
+    def _publish_request(self, queue: str, call: Future, pause: float | None) -> None:
         again = call.times_sent > 0
         call.times_sent += 1
         self._stats.sent += not again
@@ -194,16 +194,16 @@ class Session:
         if self._retry:
             self._retries[call.correlation_id] = self._connection.ioloop.call_later(
                 # Twice as long each time: requests that are only slow must not be buried under copies of themselves.
-                self._retry * 2 ** min(call.times_sent - 1, 10), partial(self._send_again, queue, call)
+                pause, partial(self._send_again, queue, call, 2 * pause)
             )
 
-    def _send_again(self, queue: str, call: Future) -> None:
+    def _send_again(self, queue: str, call: Future, pause: float) -> None:
         if call.cancelled():
             self._settled(call.correlation_id, "timed out")
         elif call.correlation_id in self._unconfirmed.values():
             self._begin_anew()
         elif self._channel.is_open:
-            self._publish_request(queue, call)
+            self._publish_request(queue, call, pause)
 
     def _on_confirm(self, frame) -> None:
         """Take note of what the broker has got; what it has not got, it will not take by this channel."""

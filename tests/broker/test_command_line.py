@@ -10,7 +10,7 @@ import pytest
 from waiting import until
 
 from rpclab.__main__ import main
-from rpclab.broker import node
+from rpclab.broker import node, node_files
 
 
 def test_up_starts_a_broker_and_says_how_to_reach_it(own_home, capsys):
@@ -78,7 +78,7 @@ def test_the_doctor_finds_a_broker_that_does_not_answer_and_says_what_to_do(own_
 def test_the_doctor_notices_when_amqp_is_closed_although_the_management_api_answers(own_node, capsys, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    monkeypatch.setenv("RPCLAB_BROKER", f"amqp://{node.USER}:{own_node.password}@127.0.0.1:{port}")
+    monkeypatch.setenv("RPCLAB_BROKER", f"amqp://{node_files.USER}:{own_node.password}@127.0.0.1:{port}")
     monkeypatch.setenv("RPCLAB_MANAGEMENT", own_node.broker.management_url)
     assert main(["doctor"]) == 1
     assert "[!!] Broker" in capsys.readouterr().out

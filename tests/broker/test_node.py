@@ -16,7 +16,7 @@ import pytest
 from waiting import ended
 
 from rpclab import BrokerRefused, BrokerUnavailable, ConnectionLost, Lab, RpcClient
-from rpclab.broker import doctor, node
+from rpclab.broker import doctor, node, node_files
 from rpclab.broker.address import answers_amqp
 from rpclab.broker.connect import connect
 from rpclab.broker.find import find
@@ -60,7 +60,7 @@ def test_it_answers_to_its_own_user_with_amqp_and_http(own_node):
     with closing(connect(own_node.broker.parameters())) as connection:
         assert connection.is_open
     with Management(own_node.broker) as api:
-        assert api.get("whoami")["name"] == node.USER
+        assert api.get("whoami")["name"] == node_files.USER
 
 
 def test_a_port_that_speaks_something_else_is_not_taken_for_a_broker(own_node):
