@@ -56,8 +56,13 @@ class LabVhost:
     def __init__(self, api: Management, username: str, lab: str):
         self._api = api
         self._made = "administrator" in api.get("whoami")["tags"]
-        names = [lab, *(f"{lab}-{number}" for number in range(2, SAME_LAB_TWICE + 1))]
-        self.name, self._lock = _first_free(names if self._made else _pool(api, username))
+        if self._made:
+            names = [lab, *(f"{lab}-{number}" for number in range(2, SAME_LAB_TWICE + 1))]
+            all_taken = f"The lab {lab!r} is open {SAME_LAB_TWICE} times already. Shut down some of its kernels."
+        else:
+            names = _pool(api, username)
+            all_taken = f"{len(names)} labs of yours are open, and there are no more. Shut down a kernel that has one."
+        self.name, self._lock = _first_free(names, all_taken)
         try:
             if self._made:
                 _make_empty(api, self.name, username, lab)
@@ -111,17 +116,16 @@ def empty(api: Management, vhost: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _first_free(names: Iterable[str]) -> tuple[str, FileLock]:
+def _first_free(names: Iterable[str], all_taken: str) -> tuple[str, FileLock]:
     """Return the first of some virtual hosts that no running process uses, and the lock that keeps it so."""
     folder = state_folder() / "labs"
     folder.mkdir(mode=0o700, exist_ok=True)
-    names = list(names)
     for name in names:
         lock = FileLock(folder / f"{name}.lock")
         with suppress(Timeout):
             lock.acquire(timeout=0)
             return name, lock
-    raise LabError(f"{len(names)} labs of yours are open, and there can be no more. Shut down a kernel that has one.")
+    raise LabError(all_taken)
 
 
 def _make_empty(api: Management, vhost: str, username: str, lab: str) -> None:
