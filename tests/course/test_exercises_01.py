@@ -61,7 +61,9 @@ WRONG = {
         ),
     },
     "01-say-where-to": {
-        "no text": ([(BODY, "body=(x, y)")], "published nothing. Your code raised `AttributeError"),
+        "no text": (
+            [(BODY, "body=(x, y)")], "published nothing. Your code raised `AttributeError.* it takes text or bytes",
+        ),
         "a tuple as text": ([(BODY, "body=str((x, y))")], r"body `\(20, 22\)` and cannot read it"),
         "a sum": ([(BODY, 'body=f"{x}+{y}"')], r"body `20\+22` and cannot read it"),
         "done by itself": ([(BODY, "body=str(x + y)")], "body `42` and cannot read it"),

@@ -69,9 +69,9 @@ WRONG = {
             [(UNBIND, UNBIND.replace("#", "*"))], r"binding of `audit` to `events` by `\*`. There was none",
         ),
         "bound by another key": (
-            [('"fibonacci.#"', '"fibonacci.*"')], r"got no `fibonacci`, .*Bound by: `fibonacci\.\*`",
+            [('"fibonacci.#"', '"fibonacci.*"')], r"got no `fibonacci`, .*bound by: `fibonacci\.\*`",
         ),
-        "unbound and not bound": ([("queue_bind", "queue_unbind")], "got no `fibonacci`, .*Bound by: nothing"),
+        "unbound and not bound": ([("queue_bind", "queue_unbind")], "got no `fibonacci`, .*bound by: nothing"),
         "a declaration more": (
             [(UNBIND, '    channel.exchange_declare("events", exchange_type="topic", durable=True)\n')],
             "still gets `addition.done`, `addition.failed`: it is bound by `#`, `fibonacci.#`",

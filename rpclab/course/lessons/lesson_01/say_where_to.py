@@ -34,7 +34,7 @@ def say_where_to(trial: Trial, answer) -> str:
     refused(trial)
     question = next((message for message in trial.story.messages if message.publisher == running.name), None)
     if question is None:
-        raise Mistake(f"Your code has published nothing. {explain(running)}")
+        raise Mistake(f"Your code has published nothing. {explain(running)}{_why(running)}")
     _comes_to_the_service(question)
     _can_be_answered(question)
     # The service acknowledges when the answer is out, and at once what it cannot read.
@@ -49,6 +49,13 @@ def say_where_to(trial: Trial, answer) -> str:
         f"The service read `{question.text()}`, and its answer `{TOTAL}` is in `{ADDITION_CALLBACK_QUEUE}`, marked "
         f"`{ID}`. It had nothing but your message to know all that from."
     )
+
+
+def _why(running: Running) -> str:
+    """Say what pika means when it cannot turn a body into bytes."""
+    if running.outcome.error != "AttributeError" or "'encode'" not in running.outcome.text:
+        return ""
+    return " That is how pika says that it cannot send such a body: it takes text or bytes, and nothing else."
 
 
 def _comes_to_the_service(question: Message) -> None:

@@ -28,7 +28,7 @@ def left_behind(trial: Trial, answer) -> str:
         _lost(trial)
     if missed := [key for key in FIBONACCI if key not in audit]:
         raise Mistake(
-            f"`{AUDIT}` got no {listed(missed)}. Bound by: {listed(keys(trial, EVENTS, AUDIT)) or 'nothing'}."
+            f"`{AUDIT}` got no {listed(missed)}. It is now bound by: {listed(keys(trial, EVENTS, AUDIT)) or 'nothing'}."
         )
     if unwanted := [key for key in OTHERS if key in audit]:
         _still_bound(trial, unwanted)
@@ -46,7 +46,7 @@ def left_behind(trial: Trial, answer) -> str:
 def _lost(trial: Trial) -> None:
     """Say how the message that waited was lost."""
     left = keys(trial, EVENTS, AUDIT)
-    bindings = f"Bound by: {listed(left) or 'nothing'}."
+    bindings = f"It is now bound by: {listed(left) or 'nothing'}."
     if sent(trial, spec.Queue.Delete):
         raise Mistake(
             f"You deleted the queue. That removes its bindings, and its messages as well: `{EARLIER}`, which had "

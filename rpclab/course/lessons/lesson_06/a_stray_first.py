@@ -70,7 +70,7 @@ def _ended_by_a_stray(trial: Trial, outcome: Outcome, ended: str) -> None:
     if outcome.state != "running" and not _delivered(trial, "42"):
         raise Mistake(
             "The wire shows it: a stray was delivered to your client, which stopped waiting, and when the answer came, "
-            f"nobody was there any more. {ended} `process_data_events` returns after *any* event."
+            f"nobody was there any more. {ended} `process_data_events` returns after any event, whatever it was."
         )
     raise Mistake(f"{ended} It should have been `{SUMS}`.")
 
