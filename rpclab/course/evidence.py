@@ -109,10 +109,13 @@ def held(message: Message | None) -> bool:
 
 
 def codes(values: Iterable[object]) -> Iterator[CodeType]:
-    """Return the compiled code of the functions and classes among some values."""
+    """Return the compiled code of the functions and classes among some values, and of what is defined within them."""
     for value in values:
-        if isinstance(value, FunctionType):
-            yield value.__code__
+        if isinstance(value, CodeType):
+            yield value
+            yield from codes(value.co_consts)
+        elif isinstance(value, FunctionType):
+            yield from codes([value.__code__])
         elif isinstance(value, type):
             yield from codes(part for part in vars(value).values() if isinstance(part, FunctionType))
 

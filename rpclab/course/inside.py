@@ -23,11 +23,12 @@ class Scenario:
     ----------
     payload : bytes
         The function and its arguments, pickled by value. It is read in `start`, where an error is told.
-    files : tuple of str
-        Where the learner's code was compiled, so that an error can be told by one of its own lines.
+    files : dict
+        Where each of the learner's functions was compiled, by its name and first line, so that an error can be told
+        by one of its own lines: on its way here the code forgets its file.
     """
 
-    def __init__(self, payload: bytes, files: tuple[str, ...]):
+    def __init__(self, payload: bytes, files: dict[tuple[str, int], str]):
         self._payload = payload
         self._files = files
 
@@ -57,16 +58,19 @@ def consume(on_request, queue: str, prefetch: int = 1) -> None:
         channel.start_consuming()
 
 
-def _told(error: BaseException, files: tuple[str, ...]) -> dict:
+def _told(error: BaseException, files: dict[tuple[str, int], str]) -> dict:
     """Return an error's name and message, its AMQP code if it has one, and the learner's line that it comes from."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    frames = traceback.walk_tb(error.__traceback__)
+    called = [(frame.f_code.co_name, frame.f_code.co_firstlineno, line) for frame, line in frames]
+    own = [(name, files[name, first], line) for name, first, line in called if (name, first) in files]
+    function, file, line = own[-1] if own else (None, None, None)
     return {
         "error": type(error).__name__,
         "message": _text(error),
         "code": getattr(error, "reply_code", None),
-        "function": own[-1].name if own else None,
-        "file": own[-1].filename if own else None,
-        "line": own[-1].lineno if own else None,
+        "function": function,
+        "file": file,
+        "line": line,
     }
 
 

@@ -83,7 +83,7 @@ class Trial:
         *arguments
             What to call it with, the learner's class or function among them.
         """
-        files = tuple({code.co_filename for code in evidence.codes(arguments)})
+        files = {(code.co_name, code.co_firstlineno): code.co_filename for code in evidence.codes(arguments)}
         pool = Workers(Scenario, payload(function, arguments), files, count=1, name=name)
         self._pools.append(pool)
         return Running(pool)
