@@ -56,8 +56,8 @@ PREDICTIONS = (
     Question(
         id="11-calls-in-flight",
         asks="500 additions are on their way, over a quorum queue to three workers, and the client sends a request "
-             "again, with the same correlation id, if its connection is lost. The node that leads the queue, which is "
-             "also the one that client and workers are connected to, is killed. What does the caller get?",
+             "again, with the same correlation id, if its connection is lost. The node that leads the queue is killed; "
+             "the client and one of the workers are connected to it. What does the caller get?",
         options=(
             Option(
                 "500 answers, each sum once.", "500 once",
