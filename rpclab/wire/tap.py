@@ -245,7 +245,8 @@ class Tap:
                 lambda: client.peer, node.host, node.port, ssl=secure, server_hostname=node.host if secure else None,
             )
         except OSError:
-            client.reset()
+            # Not by a reset: pika raises a bare ValueError at one that comes while it still connects.
+            client.end()
 
     def _on_both_sides(self, name: str | None, action: Callable[[Side], None]) -> int:
         """Do something to both sockets of each connection of a name, in the tap's thread."""
