@@ -58,8 +58,8 @@ class Scale:
 
 # Ten seconds, for a look: with so few rounds the figures are rough.
 QUICK = Scale(
-    rounds=3, short_rounds=7, calls=40, in_flight=500, work=24, sleep_rounds=1, sleep_calls=5, processes=(1, 4),
-    starts=1, kills=1, burst=1000, told=1000,
+    rounds=2, short_rounds=5, calls=40, in_flight=300, work=24, sleep_rounds=1, sleep_calls=5, processes=(4,),
+    starts=1, kills=1, burst=500, told=500,
 )
 
 

@@ -59,7 +59,7 @@ def test_a_lesson_runs_from_top_to_bottom_and_draws_its_pictures(copy, open_note
     open_notebook(copy.name, folder="tests/browser/scratch")
     last = page.locator(".jp-CodeCell").last
     last.scroll_into_view_if_needed()
-    expect(last.locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]:"), timeout=120 * SECONDS)
+    expect(last.locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]:"), timeout=300 * SECONDS)
     cells = saved(page, copy)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
