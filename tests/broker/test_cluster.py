@@ -10,7 +10,6 @@ from rpclab.__main__ import main
 from rpclab.broker import node
 from rpclab.broker.management import Management
 
-
 pytestmark = pytest.mark.usefixtures("no_docker")
 
 
