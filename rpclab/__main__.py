@@ -86,8 +86,14 @@ def _cluster(count: int) -> Broker:
 
 
 def _down(asked: argparse.Namespace) -> None:
-    stopped = [what for what, stop in (("private node", node.stop), ("Docker Compose", compose.stop)) if stop()]
-    print(f"Stopped: {', '.join(stopped)}." if stopped else "No broker of the lab was running.")
+    stopped = ["private node"] if node.stop() else []
+    try:
+        stopped += ["Docker Compose"] if compose.stop() else []
+    finally:
+        if stopped:
+            print(f"Stopped: {', '.join(stopped)}.")
+    if not stopped:
+        print("No broker of the lab was running.")
 
 
 def _status(asked: argparse.Namespace) -> None:

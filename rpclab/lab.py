@@ -202,7 +202,7 @@ class Lab:
         ]
         rows.sort(key=lambda row: row["name"])
         columns = ["name", "ready", "unacked", "consumers"]
-        if any(row["state"] == "down" for row in rows):  # the node of a cluster that holds it alone
+        if any(row["state"] == "down" for row in rows):  # its node, or the majority of its nodes, is
             columns.append("state")
         return Table(columns, rows, empty="(no queues)")
 

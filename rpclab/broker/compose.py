@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rpclab.broker.address import Broker, answers_amqp
-from rpclab.errors import BrokerUnavailable
+from rpclab.errors import BrokerUnavailable, LabError
 
 # As docker-compose.yml publishes it. Not 5672 and 15672: a RabbitMQ of the system may hold those.
 PORT = 5682
@@ -48,11 +48,36 @@ def start() -> Broker:
 
 
 def stop() -> bool:
-    """Take the Compose broker down; tell whether it was up."""
+    """Take the Compose broker down if this clone's compose file describes it; tell whether it was up.
+
+    Raises
+    ------
+    LabError
+        If somebody else's file does, another clone's for example. That broker goes on.
+    """
     if running() is None:
         return False
+    folder = started_from()
+    if folder != compose_file().parent:
+        raise LabError(
+            f"The broker at 127.0.0.1:{PORT} is left alone, because it was started from {folder or 'elsewhere'}. "
+            "To stop it, run `docker compose down` there."
+        )
     _compose("down")
     return True
+
+
+def started_from() -> Path | None:
+    """Return the folder that Compose was called in for the broker that runs, or None if Docker does not tell."""
+    # Not asked for by the project's name, which all clones share: taking down one's own would take down the other's.
+    label = '{{.Label "com.docker.compose.project.working_dir"}}'
+    command = ["docker", "ps", "--filter", f"publish={PORT}", "--format", label]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    folder = done.stdout.strip()
+    return Path(folder).resolve() if done.returncode == 0 and folder else None
 
 
 def exec_command(*command: str) -> list[str]:

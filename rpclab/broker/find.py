@@ -12,6 +12,10 @@ from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, InvalidOption
 
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
+ADVICE = (
+    "It looks like amqp://user:password@host:5672, or amqps:// for TLS; special characters in the password are written "
+    "as %XX, a comma or a space among them. Those of a cluster's nodes have commas between them."
+)
 
 
 def find(*, start: bool = True) -> Broker:
@@ -67,19 +71,29 @@ def remedy() -> str:
 
 def _from_environment(urls: str) -> Broker:
     """Return the broker that a person names; of a cluster, several nodes."""
-    each = urls.replace(",", " ").split() or [urls]
-    apis = os.environ.get("RPCLAB_MANAGEMENT", "").replace(",", " ").split()
+    each = _listed(urls)
+    apis = _listed(os.environ.get("RPCLAB_MANAGEMENT", ""))
+    if not each:
+        raise InvalidOption(f"RPCLAB_BROKER is {urls!r}, which names no broker. {ADVICE}")
     if len(apis) not in (0, 1, len(each)):
         raise InvalidOption(
             f"RPCLAB_BROKER names {len(each)} and RPCLAB_MANAGEMENT {len(apis)} addresses: give one for each node, in "
             "the same order, or one that answers for all."
         )
     apis = apis if len(apis) == len(each) else [*apis, None][:1] * len(each)
-    first, *others = [_address(url, api) for url, api in zip(each, apis, strict=True)]
+    first, *others = [
+        _address(url, api, f"URL {number} of {len(each)} in RPCLAB_BROKER" if len(each) > 1 else "RPCLAB_BROKER")
+        for number, (url, api) in enumerate(zip(each, apis, strict=True), 1)
+    ]
     return replace(first, others=tuple(others))
 
 
-def _address(url: str, api: str | None) -> Broker:
+def _listed(addresses: str) -> list[str]:
+    return addresses.replace(",", " ").split()
+
+
+def _address(url: str, api: str | None, what: str) -> Broker:
+    """Return the address of one node; ``what`` is what the URL is called in an error."""
     try:
         parts = urlsplit(url)
         well_formed = parts.scheme in MANAGEMENT_PORTS and parts.hostname and parts.port != 0
@@ -87,10 +101,7 @@ def _address(url: str, api: str | None) -> Broker:
         well_formed = False
     # An unescaped '/' or '#' in the password ends the address there, and leaves an '@' to what follows.
     if not well_formed or "@" in parts.path + parts.query + parts.fragment:
-        raise InvalidOption(
-            f"RPCLAB_BROKER is {url!r}, which is no AMQP URL. It looks like amqp://user:password@host:5672, "
-            "or amqps:// for TLS; special characters in the password are written as %XX."
-        )
+        raise InvalidOption(f"{what} is {url!r}, which is no AMQP URL. {ADVICE}")
     scheme, port = MANAGEMENT_PORTS[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Broker(

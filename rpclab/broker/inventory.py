@@ -11,6 +11,8 @@ from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.broker.management import LIVE, Management
 
+DECLARED = {"columns": "name,type,durable,exclusive,arguments"}
+
 
 def queues(
     broker: Broker, api: Management, vhost: str, *, connection: pika.BlockingConnection | None = None
@@ -19,16 +21,19 @@ def queues(
 
     ``consumers`` is added to each: the API reports it seconds late, a passive declare at once. It is None for a queue
     that is exclusive to another connection, which the broker does not let us ask. The messages that are ready are
-    counted in the same way, because the API's figure for a quorum queue is late as well.
+    counted in the same way, because the API's figure for a quorum queue is late as well. A queue of a cluster that has
+    no leader, for the moment or for want of a majority, has the state ``down`` and no counts.
 
     Parameters
     ----------
     connection : pika.BlockingConnection, optional
         One to ask by; without it, one is opened for the purpose.
     """
+    declared = api.get("queues", vhost, **DECLARED) if broker.others else ()
     found = api.get("queues", vhost, **LIVE)
-    if found is None:
+    if found is None or declared is None:
         return None
+    leaderless = _leaderless(api, vhost, declared, {queue["name"] for queue in found})
     names = [queue["name"] for queue in found if not queue["exclusive"]]
     if not names:
         counts = {}
@@ -38,7 +43,17 @@ def queues(
         with connect(broker.all_parameters(vhost), "rpclab inventory") as opened:
             counts = _counts(opened, names)
     none_known = {"consumers": None}
-    return [queue | counts.get(queue["name"], none_known) for queue in sorted(found, key=lambda q: q["name"])]
+    everything = sorted(found + leaderless, key=lambda queue: queue["name"])
+    return [queue | counts.get(queue["name"], none_known) for queue in everything]
+
+
+def _leaderless(api: Management, vhost: str, declared: Iterable[dict], listed: set[str]) -> list[dict]:
+    """Return the queues that the list of live counts leaves out, unless they have been deleted meanwhile."""
+    return [
+        queue | {"state": "down"}
+        for queue in declared
+        if queue["name"] not in listed and api.get("queues", vhost, queue["name"]) is not None
+    ]
 
 
 def _counts(connection: pika.BlockingConnection, names: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import TypeVar
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, AMQPError
 
 from rpclab.broker.connect import Where, connect, copies
@@ -23,7 +20,6 @@ SEGMENT_BYTES = 1_000_000
 MOST_BYTES = 20_000_000
 RECALL_SECONDS = 3
 TRY_SECONDS = 30
-ATTEMPT_SECONDS = 4
 AGAIN_SECONDS = 0.2
 
 T = TypeVar("T")
@@ -89,18 +85,12 @@ class ReplyMemory:
             except (AMQPError, BrokerUnavailable):
                 if time.monotonic() > deadline:
                     raise
-                # The next attempt is another node's: a replica may be broken where the one next to it is well.
-                self._nodes = self._nodes[1:] + self._nodes[:1]
                 time.sleep(AGAIN_SECONDS)
 
     def _write(self, correlation_id: str, body: bytes) -> None:
         if self._channel is None or not self._channel.is_open:
             self._channel = self._open()
             self._channel.confirm_delivery()
-        with _bounded(self._channel):
-            self._publish(correlation_id, body)
-
-    def _publish(self, correlation_id: str, body: bytes) -> None:
         # Mandatory: while the stream has no leader, the broker would confirm what it threw away.
         self._channel.basic_publish(
             "", self._stream, body, pika.BasicProperties(correlation_id=correlation_id), mandatory=True
@@ -112,8 +102,7 @@ class ReplyMemory:
         if self._reader is None or not self._reader.is_open:
             self._reader = self._open()
             self._reader.basic_qos(prefetch_count=1000)
-        with _bounded(self._reader):
-            self._read_up_to(mark, deadline)
+        self._read_up_to(mark, deadline)
         self._forget_old()
         return self._known.get(correlation_id, (0, None))[1]
 
@@ -140,34 +129,10 @@ class ReplyMemory:
 
     def _open(self):
         channel = connect(self._nodes).channel()
-        with _bounded(channel):
-            channel.queue_declare(self._stream, durable=True, arguments={
-                "x-queue-type": "stream",
-                "x-max-age": f"{max(1, int(self._seconds))}s",
-                "x-max-length-bytes": MOST_BYTES,
-                "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
-            })
+        channel.queue_declare(self._stream, durable=True, arguments={
+            "x-queue-type": "stream",
+            "x-max-age": f"{max(1, int(self._seconds))}s",
+            "x-max-length-bytes": MOST_BYTES,
+            "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
+        })
         return channel
-
-
-@contextmanager
-def _bounded(channel: BlockingChannel) -> Iterator[None]:
-    """Break the connection off if what is asked of it takes too long.
-
-    A stream without a majority of its replicas does not answer, and pika waits without end.
-    """
-    # pika has no public way to break off from another thread; a socket may be shut down from any.
-    link = channel.connection._impl._transport._sock
-    timer = threading.Timer(ATTEMPT_SECONDS, _break_off, [link])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _break_off(link: socket.socket) -> None:
-    # It may have been closed at this very moment.
-    with suppress(OSError):
-        link.shutdown(socket.SHUT_RDWR)

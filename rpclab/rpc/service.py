@@ -87,7 +87,10 @@ class RpcServer(BaseServer):
         For how many seconds an answered request is remembered, so that one that is delivered or sent again is answered
         again without its work being done a second time. The memory is a stream on the broker, shared by all workers of
         the queue and kept on several nodes of a cluster. What it cannot cover is a worker that dies between doing the
-        work and remembering it, and two workers that have the same request at the same time.
+        work and remembering it, and two workers that have the same request at the same time. While most nodes of a
+        cluster are down, nothing can be remembered: what has been worked on waits for them before it is answered. The
+        stream of RabbitMQ 3.10 may not come back with them, and may keep quorum queues of its virtual host from coming
+        back. The service then answers with errors, or not at all, until virtual host or cluster are made anew.
     callback_queues : str
         A regular expression for the names in ``reply_to`` that are answered; any other is refused and logged.
     heartbeat : int

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from rpclab import Lab, RpcServer
-from rpclab.broker import node
+from rpclab.broker import compose, node
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,14 @@ def gate() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+@pytest.fixture
+def no_docker(monkeypatch) -> None:
+    """Leave alone what somebody may run in Docker here: nobody listens on this port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(compose, "PORT", free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-
 import psutil
 import pytest
 
 from rpclab import InvalidOption, Lab, LabError
 from rpclab.__main__ import main
-from rpclab.broker import compose, node
+from rpclab.broker import node
 from rpclab.broker.management import Management
 
-
-@pytest.fixture(autouse=True)
-def no_docker(monkeypatch) -> None:
-    """Leave alone what somebody may run in Docker here: nobody listens on this port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(compose, "PORT", free.getsockname()[1])
+pytestmark = pytest.mark.usefixtures("no_docker")
 
 
 @pytest.fixture

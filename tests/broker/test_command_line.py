@@ -12,6 +12,8 @@ from waiting import until
 from rpclab.__main__ import main
 from rpclab.broker import node, node_files
 
+pytestmark = pytest.mark.usefixtures("no_docker")
+
 
 def test_up_starts_a_broker_and_says_how_to_reach_it(own_home, capsys):
     assert main(["up"]) == 0

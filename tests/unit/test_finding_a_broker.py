@@ -130,6 +130,56 @@ def test_what_is_no_amqp_url_is_refused_with_how_one_looks(monkeypatch, url):
         find()
 
 
+NODES = ["amqp://me:pw@one:5000", "amqp://me:pw@two", "amqps://me:pw@three"]
+
+
+@pytest.mark.parametrize("between", [",", " ", ", ", "\n"])
+def test_the_nodes_of_a_cluster_are_named_with_commas_or_spaces_between_them(monkeypatch, between):
+    monkeypatch.setenv("RPCLAB_BROKER", between.join(NODES))
+    assert [(each.host, each.port) for each in find().all] == [("one", 5000), ("two", 5672), ("three", 5671)]
+    assert [each.management_url for each in find().all] == [
+        "http://one:15672", "http://two:15672", "https://three:15671"
+    ]
+
+
+def test_one_management_address_is_enough_for_a_cluster_and_several_are_taken_in_order(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", ",".join(NODES))
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", "http://any:8080/")
+    assert [each.management_url for each in find().all] == ["http://any:8080"] * 3
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", "http://a:1, http://b:2 http://c:3")
+    assert [each.management_url for each in find().all] == ["http://a:1", "http://b:2", "http://c:3"]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_another_number_of_management_addresses_is_refused(monkeypatch, count):
+    monkeypatch.setenv("RPCLAB_BROKER", ",".join(NODES))
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", ",".join(["http://a:1"] * count))
+    with pytest.raises(InvalidOption, match=f"names 3 and RPCLAB_MANAGEMENT {count} addresses: give one for each"):
+        find()
+
+
+@pytest.mark.parametrize("wrong", ["two:5672", "http://me:pw@two", "amqp://me:pw@two:port", "amqp://", "pw@two"])
+def test_the_url_that_is_wrong_is_told_from_the_others(monkeypatch, wrong):
+    monkeypatch.setenv("RPCLAB_BROKER", f"{NODES[0]},{wrong} {NODES[2]}")
+    with pytest.raises(InvalidOption) as raised:
+        find()
+    assert f"URL 2 of 3 in RPCLAB_BROKER is {wrong!r}, which is no AMQP URL" in str(raised.value)
+    assert "one" not in str(raised.value)
+
+
+def test_a_comma_in_a_password_is_told_of_when_it_takes_the_url_apart(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:p,w@example.org")
+    with pytest.raises(InvalidOption, match=r"(?s)URL 1 of 2 .*a comma or a space among them"):
+        find()
+
+
+@pytest.mark.parametrize("nothing", [",", "  ", " , ,"])
+def test_commas_without_a_url_name_no_broker(monkeypatch, nothing):
+    monkeypatch.setenv("RPCLAB_BROKER", nothing)
+    with pytest.raises(InvalidOption, match=r"names no broker\. It looks like amqp://"):
+        find()
+
+
 def test_an_empty_variable_names_no_broker(monkeypatch):
     monkeypatch.setenv("RPCLAB_BROKER", "")
     monkeypatch.setattr(node, "running", lambda: NODE)
