@@ -89,7 +89,9 @@ def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[
     for number in numbers:
         own, free = free[: len(PORTS)], free[len(PORTS) :]
         ports[number] = dict(zip(PORTS, own, strict=True)) | {"epmd_port": epmd}
-        _write_configuration(node_folder(name, number), ports[number], password, numbers)
+        # The first looks for nobody: since 3.13, one that looks does not boot before another is there.
+        peers = sorted({numbers[0], number})
+        _write_configuration(node_folder(name, number), ports[number], password, peers)
     return ports
 
 
@@ -99,7 +101,7 @@ def last_words(name: str, number: int = 0, count: int = 12) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
 
 
-def _write_configuration(folder: Path, ports: dict[str, int], password: str, numbers: Sequence[int]) -> None:
+def _write_configuration(folder: Path, ports: dict[str, int], password: str, peers: Sequence[int]) -> None:
     for each in (folder, folder / "data", folder / "log", folder / "plugins"):
         _make_folder(each)
     write_privately(folder / "rabbitmq-env.conf", "")
@@ -111,7 +113,7 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {ports["management_port"]}
 default_user = {USER}
 default_pass = {password}
-""" + (_formation(numbers) if len(numbers) > 1 else ""))
+""" + (_formation(peers) if len(peers) > 1 else ""))
 
 
 def _formation(numbers: Sequence[int]) -> str:
