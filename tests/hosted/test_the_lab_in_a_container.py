@@ -52,6 +52,7 @@ def test_what_the_reader_changed_outlives_the_container(lab):
     assert lab.inside("lab", "cat", "notebooks/mine.txt") == "mine\n"
 
 
-def test_a_lesson_of_which_a_broker_of_its_own_is_broken_can_be_run(lab):
-    said = lab.inside("lab", "python", "-c", "import rpclab; print(rpclab.Lab('own', own_node=True).broker.origin)")
-    assert said.strip() == "private node"
+@pytest.mark.parametrize(("asked_for", "origin"), [("own_node=True", "private node"), ("nodes=3", "private cluster")])
+def test_a_lesson_of_which_a_broker_of_its_own_is_broken_can_be_run(lab, asked_for, origin):
+    program = f"import rpclab\nwith rpclab.Lab('own', {asked_for}) as lab: print(lab.broker.origin)"
+    assert lab.inside("lab", "python", "-c", program).strip() == origin
