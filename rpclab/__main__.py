@@ -109,8 +109,11 @@ def _describe(broker: Broker) -> None:
     print(f"  AMQP           {', '.join(f'{each.host}:{each.port}' for each in broker.all)}")
     print(f"  Management UI  {', '.join(each.management_url for each in broker.all)}")
     if len(nodes) > 1:
-        states = [f"{each['name'].partition('@')[0]} ({'running' if each['running'] else 'down'})" for each in nodes]
-        print(f"  Nodes          {', '.join(states)}")
+        # Of a private cluster all are on localhost; elsewhere the host may be all that tells them apart.
+        names = [each["name"].removesuffix("@localhost") for each in nodes]
+        states = ["running" if each["running"] else "down" for each in nodes]
+        told = ", ".join(f"{name} ({state})" for name, state in zip(names, states, strict=True))
+        print(f"  Nodes          {told}")
     print(f"  User           {broker.username}")
     print(f"  Password       {broker.password if broker.origin != 'RPCLAB_BROKER' else '(as in RPCLAB_BROKER)'}")
 

@@ -145,12 +145,19 @@ def _make_empty(api: Management, vhost: str, username: str, lab: str) -> None:
 def _start_everywhere(api: Management, vhost: str) -> None:
     """Wait until a virtual host runs on each node of a cluster; one that is busy may fail to start it by itself."""
     deadline = time.monotonic() + START_SECONDS
-    while down := [node for node, state in api.get("vhosts", vhost)["cluster_state"].items() if state != "running"]:
+    while set((states := _states(api, vhost)).values()) != {"running"}:
+        down = [node for node, state in states.items() if state != "running"]
         if time.monotonic() > deadline:
-            raise LabError(f"The virtual host {vhost!r} does not start on {', '.join(down)}. Look at that node's log.")
+            where = ", ".join(down) or "any node"
+            raise LabError(f"The virtual host {vhost!r} does not start on {where}. Look at that node's log.")
         for node in down:
             api.post("vhosts", vhost, "start", node)
         time.sleep(POLL_SECONDS)
+
+
+def _states(api: Management, vhost: str) -> dict[str, str]:
+    # A node that has just opened its listeners does not count itself yet; no node is an empty list here, no object.
+    return dict(api.get("vhosts", vhost)["cluster_state"])
 
 
 def _pool(api: Management, username: str) -> list[str]:

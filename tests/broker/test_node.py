@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict
 
 import httpx
 import psutil
 import pytest
-from waiting import ended
+from waiting import ended, until
 
 from rpclab import BrokerRefused, BrokerUnavailable, ConnectionLost, Lab, RpcClient
-from rpclab.broker import doctor, node, node_files
+from rpclab.broker import ctl, doctor, node, node_files
 from rpclab.broker.address import answers_amqp
 from rpclab.broker.connect import connect
 from rpclab.broker.find import find
@@ -44,6 +45,18 @@ def own_node(started_by_two) -> node.Node:
 
 def test_two_who_start_it_at_the_same_time_get_the_same_node(started_by_two):
     assert started_by_two[0] == started_by_two[1]
+
+
+def test_a_lab_opens_although_the_node_does_not_count_itself_yet(own_node):
+    broker = own_node.broker
+    with Management(broker) as api, ThreadPoolExecutor(1) as aside:
+        ctl.run(broker, "eval", "rabbit_boot_state:set(core_started).")  # as it is just after the listeners have opened
+        opening = aside.submit(Lab, "early")
+        until(lambda: opening.done() or (api.get("vhosts", "early") or {}).get("cluster_state") == [])
+        ctl.run(broker, "eval", "rabbit_boot_state:set(ready).")
+        with opening.result() as lab, lab.connect() as connection:
+            assert connection.is_open
+
 
 
 def test_it_outlives_the_programs_that_started_it(started_by_two):

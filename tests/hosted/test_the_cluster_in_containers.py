@@ -32,7 +32,10 @@ def test_a_user_of_one_node_is_a_user_of_each(cluster):
     cluster.inside("rabbit3", "rabbitmqctl", "-q", "authenticate_user", "rpclab", "rpclab")
 
 
-def test_it_finds_together_again_after_all_nodes_were_stopped(cluster):
+@pytest.mark.parametrize("time", [1, 2, 3])  # which one of them boots first is left to chance
+def test_it_finds_together_again_with_what_it_knew_after_all_nodes_were_stopped(cluster, time):
+    cluster.inside("rabbit1", "rabbitmqctl", "-q", "add_vhost", f"kept-{time}")
     cluster("stop", *NODES)
     cluster("up", "--detach", "--wait", *NODES)
     assert running(cluster, "rabbit2") == {f"rabbit@{each}" for each in NODES}
+    assert f"kept-{time}" in cluster.inside("rabbit3", "rabbitmqctl", "-q", "list_vhosts").split()
