@@ -202,7 +202,8 @@ class Lab:
         ]
         rows.sort(key=lambda row: row["name"])
         columns = ["name", "ready", "unacked", "consumers"]
-        if any(row["state"] == "down" for row in rows):  # its node, or the majority of its nodes, is
+        # Its node, or the majority of its nodes, is; a single node that is asked at all is there.
+        if self.broker.others and any(row["state"] == "down" for row in rows):
             columns.append("state")
         return Table(columns, rows, empty="(no queues)")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
+from itertools import takewhile
 
 import pika
 
@@ -208,8 +209,9 @@ class Session:
     def _on_confirm(self, frame) -> None:
         """Take note of what the broker has got; what it has not got, it will not take by this channel."""
         tag = frame.method.delivery_tag
-        for each in [each for each in self._unconfirmed if each == tag or (frame.method.multiple and each <= tag)]:
-            del self._unconfirmed[each]
+        confirmed = list(takewhile(lambda each: each <= tag, self._unconfirmed)) if frame.method.multiple else [tag]
+        for each in confirmed:
+            self._unconfirmed.pop(each, None)
         if isinstance(frame.method, pika.spec.Basic.Nack):
             self._begin_anew()
 

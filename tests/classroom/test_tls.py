@@ -14,7 +14,7 @@ from learners import VARIABLES, enter
 
 from rpclab import AddClient, AdditionServer, BrokerUnavailable, InvalidOption, Lab, Workers
 from rpclab.__main__ import main
-from rpclab.broker import node, tls
+from rpclab.broker import node, node_files, tls
 from rpclab.broker.connect import connect
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
@@ -26,14 +26,14 @@ class SecureNode:
     """A private node that listens with TLS as well, for AMQP and for its API."""
 
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path, name: str, certificate: trustme.LeafCert):
-        self.port, self.management_port = node._free_ports(2)
+        self.port, self.management_port = node_files._free_ports(2)
         key, chain = folder / f"{name}.key.pem", folder / f"{name}.pem"
         certificate.private_key_pem.write_to_path(key)
         certificate.cert_chain_pems[0].write_to_path(chain)
-        written = node._write_configuration
+        written = node_files._write_configuration
 
-        def with_tls(*arguments) -> Path:
-            made = written(*arguments)
+        def with_tls(made: Path, *arguments) -> None:
+            written(made, *arguments)
             with (made / "rabbitmq.conf").open("a") as file:
                 file.write(
                     f"listeners.ssl.default = 127.0.0.1:{self.port}\n"
@@ -42,10 +42,9 @@ class SecureNode:
                 for prefix in ("ssl_options", "management.ssl"):
                     for what, where in (("certfile", chain), ("keyfile", key), ("cacertfile", chain)):
                         file.write(f"{prefix}.{what} = {where}\n")
-            return made
 
         with patch.context() as only_now:
-            only_now.setattr(node, "_write_configuration", with_tls)
+            only_now.setattr(node_files, "_write_configuration", with_tls)
             self.plain = node.start(name).broker
 
     def url(self, host: str = "localhost") -> str:
