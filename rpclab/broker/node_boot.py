@@ -41,6 +41,7 @@ def boot(name: str, scripts: Path, count: int) -> Node:
 
 
 def spawn(name: str, number: int, scripts: str, password: str, ports: Mapping[str, int]) -> Node:
+    """Start the process of one node, write down what it takes to reach it, and return that without waiting."""
     folder = node_folder(name, number)
     with (folder / "log" / "console.log").open("wb") as log:
         process = subprocess.Popen(
