@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-
 import ipywidgets as widgets
 
 from rpclab.broker.find import find
 from rpclab.classroom.status import COLUMNS, NOW, ClassStatus
-from rpclab.errors import LabError
 from rpclab.table import Table
 from rpclab.widgets import look
+from rpclab.widgets.poller import Poller
 from rpclab.widgets.refresh import Refresher
 
 POLL_SECONDS = 2.0
-ANSWER_SECONDS = 15.0
 
 
 class ClassBoard(widgets.VBox):
@@ -34,42 +31,31 @@ class ClassBoard(widgets.VBox):
     def __init__(self, class_name: str = ""):
         self._class = class_name
         self._status = ClassStatus(find(), class_name)
-        self._table = Table(COLUMNS, (), empty="(no learners)")
-        self._trouble = ""
-        self._wanted = self._answered = 0
-        self._changed = threading.Condition()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
         self._rows = widgets.HTML()
         self._line = widgets.HTML()
         super().__init__([widgets.HTML(look.title("Class", class_name or "(without a name)")), self._rows, self._line])
         self.add_class("rpclab-card")
         self._refresher = Refresher(self._render)
-        self._poller = threading.Thread(target=self._poll, name="rpclab class", daemon=True)
+        self._poller = Poller(
+            "rpclab class", self._status.ask, Table(COLUMNS, (), empty="(no learners)"), self._refresher.touch,
+            seconds=POLL_SECONDS, seconds_in_trouble=POLL_SECONDS, opened=self._status,
+        )
         self._poller.start()
 
     def table(self) -> Table:
         """Return the class as it is now, or if the broker does not answer, as it was last."""
-        with self._changed:
-            self._wanted += 1
-            mine = self._wanted
-            self._wake.set()
-            self._changed.wait_for(lambda: self._answered >= mine or self._closing.is_set(), ANSWER_SECONDS)
-            return self._table
+        return self._poller.ask_now()[0]
 
     @property
     def trouble(self) -> str:
         """Why there was no answer the last time; empty if there was."""
-        with self._changed:
-            return self._trouble
+        return self._poller.last[1]
 
     def close(self) -> None:
         """Remove the board and end its threads and connections; a second time does nothing."""
         # A board that could not be made is closed as well, by its finalizer.
         if self._poller:
-            self._closing.set()
-            self._wake.set()
-            self._poller.join()
+            self._poller.close()
             self._refresher.close()
         super().close()
 
@@ -80,33 +66,10 @@ class ClassBoard(widgets.VBox):
     def __repr__(self) -> str:
         return f"ClassBoard({self._class!r})" if self._class else "ClassBoard()"
 
-    # The board's own thread calls what follows; the last one, the refresher's.
-
-    def _poll(self) -> None:
-        with self._status as status:
-            while not self._closing.is_set():
-                self._wake.clear()
-                wanted = self._wanted
-                try:
-                    table, trouble = status.ask(), ""
-                except LabError as error:
-                    table, trouble = None, str(error)
-                self._take(table, trouble, wanted)
-                self._wake.wait(POLL_SECONDS)
-        with self._changed:
-            self._changed.notify_all()
-
-    def _take(self, table: Table | None, trouble: str, wanted: int) -> None:
-        with self._changed:
-            if table is not None:
-                self._table = table
-            self._trouble, self._answered = trouble, wanted
-            self._changed.notify_all()
-        self._refresher.touch()
+    # The refresher's thread calls what follows.
 
     def _render(self) -> None:
-        with self._changed:
-            table, trouble = self._table, self._trouble
+        table, trouble = self._poller.last
         self._rows.value = look.table(COLUMNS, ([_cell(column, row[column]) for column in COLUMNS] for row in table))
         connected = sum(1 for row in table if row["connections"])
         self._line.value = look.note(trouble or f"{connected} of {len(table)} learners are connected.")

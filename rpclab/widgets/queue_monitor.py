@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import ipywidgets as widgets
 
 from rpclab.broker.live import LiveQueues
-from rpclab.errors import LabError
 from rpclab.lab import Lab, current_lab
 from rpclab.table import Table
 from rpclab.widgets import look
 from rpclab.widgets.commands import Command, Commands
+from rpclab.widgets.poller import Poller
 from rpclab.widgets.queue_row import QueueRow
 from rpclab.widgets.refresh import Refresher
 
 POLL_SECONDS = 0.22
 RETRY_SECONDS = 0.5
-ANSWER_SECONDS = 10.0
 WAIT_SECONDS = 30.0
 ROWS_SHOWN = 30
 LEGEND = "<div class='rpclab-note rpclab-legend'><i class='ready'></i> ready <i class='unacked'></i> unacked</div>"
@@ -44,21 +42,18 @@ class QueueMonitor(widgets.VBox):
 
     def __init__(self, lab: Lab | None = None):
         self._lab = lab or current_lab()
-        self._rows: list[dict] = []
         self._widgets: list[QueueRow] = []
-        self._trouble = ""
-        # Polls are numbered, so that one who wants to know what is true now can wait for one that begins later.
-        self._wanted = self._answered = 0
-        self._changed = threading.Condition()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
         self._space = widgets.VBox()
         self._line = widgets.HTML()
         super().__init__([widgets.HTML(look.title("Queues of lab", self._lab.name) + LEGEND), self._space, self._line])
         self.add_class("rpclab-card")
         self._refresher = Refresher(self._render)
         self._commands = Commands(self._refresher.touch)
-        self._poller = threading.Thread(target=self._poll, name="rpclab monitor", daemon=True)
+        queues = LiveQueues(self._lab.broker, self._lab.vhost)
+        self._poller = Poller(
+            "rpclab monitor", lambda: list(self._lab.queue_table(queues.ask())), [], self._refresher.touch,
+            seconds=POLL_SECONDS, seconds_in_trouble=RETRY_SECONDS, opened=queues,
+        )
         self._poller.start()
 
     def purge(self, queue: str) -> Command:
@@ -89,24 +84,20 @@ class QueueMonitor(widgets.VBox):
 
     def table(self) -> Table:
         """Return the queues as `Lab.queues` does: true now, or if the broker does not answer, as they were last."""
-        self._ask_now()
-        with self._changed:
-            return Table(("name", "ready", "unacked", "consumers"), self._rows, empty="(no queues)")
+        rows, _ = self._poller.ask_now()
+        return Table(("name", "ready", "unacked", "consumers"), rows, empty="(no queues)")
 
     @property
     def trouble(self) -> str:
         """Why the broker did not answer the last time; empty if it did."""
-        with self._changed:
-            return self._trouble
+        return _told(self._poller.last[1])
 
     def close(self) -> None:
         """Remove the monitor and end its threads and connections; a second time does nothing."""
         # A monitor that could not be made is closed as well, by its finalizer.
         if self._poller:
             self._commands.close()
-            self._closing.set()
-            self._wake.set()
-            self._poller.join()
+            self._poller.close()
             self._refresher.close()
         super().close()
 
@@ -122,44 +113,14 @@ class QueueMonitor(widgets.VBox):
 
     def _purge(self, queue: str) -> int:
         count = self._lab.purge(queue)
-        self._wake.set()
+        self._poller.wake()
         return count
 
-    def _ask_now(self) -> None:
-        """Return when the broker has been asked after this call began, or when nobody asks any more."""
-        with self._changed:
-            self._wanted += 1
-            mine = self._wanted
-            self._wake.set()
-            self._changed.wait_for(lambda: self._answered >= mine or self._closing.is_set(), ANSWER_SECONDS)
-
-    # The monitor's own thread calls what follows; the last one, the refresher's.
-
-    def _poll(self) -> None:
-        with LiveQueues(self._lab.broker, self._lab.vhost) as queues:
-            while not self._closing.is_set():
-                self._wake.clear()
-                wanted = self._wanted
-                try:
-                    rows, trouble = list(self._lab.queue_table(queues.ask())), ""
-                except LabError as error:
-                    rows, trouble = None, f"The broker does not answer: {error}"
-                self._take(rows, trouble, wanted)
-                self._wake.wait(RETRY_SECONDS if trouble else POLL_SECONDS)
-        with self._changed:
-            self._changed.notify_all()
-
-    def _take(self, rows: list[dict] | None, trouble: str, wanted: int) -> None:
-        with self._changed:
-            if rows is not None:
-                self._rows = rows
-            self._trouble, self._answered = trouble, wanted
-            self._changed.notify_all()
-        self._refresher.touch()
+    # The refresher's thread calls what follows.
 
     def _render(self) -> None:
-        with self._changed:
-            rows, trouble = self._rows, self._trouble
+        rows, trouble = self._poller.last
+        trouble = _told(trouble)
         shown = self._assigned(rows[:ROWS_SHOWN])
         full = max([10, *(row.most for row in shown)])
         for place, row in enumerate(shown):
@@ -193,3 +154,7 @@ class QueueMonitor(widgets.VBox):
             self._widgets += fresh
             self._space.children = tuple(self._widgets)
         return shown
+
+
+def _told(trouble: str) -> str:
+    return f"The broker does not answer: {trouble}" if trouble else ""
