@@ -31,7 +31,10 @@ def test_the_course_opens_on_the_first_lesson_in_a_layout_to_read_in(page: Page,
     page.goto(f"{jupyterlab}/?token={TOKEN}")
     paragraph = page.locator(".jp-RenderedMarkdown > p", has_text="This course teaches one thing thoroughly")
     expect(paragraph).to_be_visible(timeout=60 * SECONDS)
-    listed = page.locator(".jp-DirListing-item").all_inner_texts()
+    files = page.locator(".jp-DirListing-item")
+    # The list of files follows to the lesson's folder once the lesson is open.
+    expect(files.filter(has_text="12_error_clinic.ipynb")).to_be_visible(timeout=20 * SECONDS)
+    listed = files.all_inner_texts()
     assert [name for name in listed if not name.endswith((".ipynb", ".md"))] == []
     assert sum(name.endswith(".ipynb") for name in listed) >= 12
     for width in (1280, 1920):
