@@ -14,6 +14,7 @@ from rpclab.course.inside import Scenario
 from rpclab.course.outcome import said
 from rpclab.course.running import Running, payload
 from rpclab.environment import URL_VARIABLE
+from rpclab.errors import LabError
 from rpclab.lab import Lab
 from rpclab.rpc.workers import Workers
 from rpclab.table import Table
@@ -67,9 +68,15 @@ class Trial:
 
         What becomes of it can be seen from it at any time.
         """
+        before = len(self._published())
         self.channel.basic_publish("", queue, body, pika.BasicProperties(**properties))
-        self.lab.tap.catch_up()
-        return next(message for message in reversed(self.story.messages) if message.publisher == CHECK)
+        given_up = time.monotonic() + PATIENCE_SECONDS
+        # On a busy machine the bytes may still be on their way to the tap.
+        while not (mine := self._published()[before:]):
+            self.lab.tap.catch_up()
+            if time.monotonic() > given_up:
+                raise LabError(f"A message that the check published to {queue!r} was not seen on its connection.")
+        return mine[-1]
 
     def run(self, name: str, function: Callable, *arguments) -> Running:
         """Run a function with the learner's code in a process of its own, and return when the process is there.
@@ -140,6 +147,10 @@ class Trial:
         for pool in self._pools:
             for worker in pool:
                 worker.kill()
+
+    def _published(self) -> list[Message]:
+        """The check's own messages."""
+        return [message for message in self.story.messages if message.publisher == CHECK]
 
     def _take(self, event: Event) -> None:
         self.story.take(event)
