@@ -8,8 +8,7 @@ PREDICTIONS = (
     Question(
         id="06-stray-message",
         asks="A message with somebody else's correlation id lies in the hasty client's callback queue. The client asks "
-             "`3,5`. The server will answer within a millisecond or two. What is in `response` when the client stops "
-             "waiting?",
+             "`3,5`. The answer comes a moment later. What is in `response` when the client stops waiting?",
         options=(
             Option(
                 "`8`: the stray is kept out, and the answer comes.", b"8",
