@@ -48,7 +48,7 @@ class Request:
     message : Message or None
         What the lab's story knows of it; None if the tap did not see it.
     future : RpcFuture or None
-        The client's call; None before it is made.
+        The client's call while it is under way; a call keeps a dozen objects alive, and a panel has many.
     """
 
     number: int
@@ -121,9 +121,10 @@ class RequestLog:
     def sent(self, request: Request, future: RpcFuture) -> None:
         """Take down which call makes a request; one that was given up meanwhile is cancelled."""
         with self._idle:
-            request.future, request.correlation_id = future, future.correlation_id
-            self._by_id[future.correlation_id] = request
             given_up = request.outcome is not None
+            request.future = None if given_up else future
+            request.correlation_id = future.correlation_id
+            self._by_id[future.correlation_id] = request
         if given_up:
             future.cancel()
         elif message := self._seen(future.correlation_id):
@@ -144,7 +145,7 @@ class RequestLog:
         with self._idle:
             if request.outcome is not None:
                 return
-            request.worker, request.seconds = worker, seconds
+            request.future, request.worker, request.seconds = None, worker, seconds
             request.correlation_id = getattr(done, "correlation_id", None)
             if done.cancelled():
                 request.outcome = "cancelled"

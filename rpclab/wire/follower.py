@@ -121,7 +121,7 @@ class Follower:
                 message.name = self._numbered("stray reply")
                 return
             message.kind = REPLY
-            request.replies.append(message)
+            request.replies += (message,)
             count = len(request.replies)
             message.name = f"reply to {request.name}" if count == 1 else f"reply {count} to {request.name}"
         else:
@@ -226,7 +226,7 @@ class Follower:
     def _remove(self, emptied: Emptied) -> None:
         for message in self.messages.values():
             if message.waits_in(emptied.queue):
-                message.removed.add(emptied.queue)
+                message.removed |= {emptied.queue}
                 self._matching.remove(emptied.real_name, message)
 
     def _returned(self, event: Event) -> None:

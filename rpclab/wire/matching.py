@@ -29,8 +29,8 @@ class _Alike:
     """The messages that look the same, and for each queue how many were taken from it, and which were put back."""
 
     messages: list[Message] = field(default_factory=list)
-    taken: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    back: defaultdict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[str, int] = field(default_factory=dict)
+    back: dict[str, list[Message]] = field(default_factory=dict)
 
 
 class Matching:
@@ -38,12 +38,12 @@ class Matching:
 
     def __init__(self):
         self._known: defaultdict[Key, _Alike] = defaultdict(_Alike)
-        self._keys: defaultdict[int, list[Key]] = defaultdict(list)
+        self._keys: dict[int, tuple[Key, ...]] = {}
 
     def add(self, key: Key, message: Message) -> None:
         """Take note of a message that was published, or that comes back under another key."""
         self._known[key].messages.append(message)
-        self._keys[message.number].append(key)
+        self._keys[message.number] = (*self._keys.get(message.number, ()), key)
 
     def match(self, place: Place, redelivered: bool) -> Message | None:
         """Return the message that was put back into a queue, or the first that was not delivered from it yet."""
@@ -52,17 +52,18 @@ class Matching:
             return None
         alike = self._known[key]
         if redelivered:
-            if alike.back[queue]:
-                message = min(alike.back[queue], key=lambda message: message.number)
-                alike.back[queue].remove(message)
+            if back := alike.back.get(queue):
+                message = min(back, key=lambda message: message.number)
+                back.remove(message)
                 return message
             for message in alike.messages:
                 if any(delivery.outcome == HELD for delivery in message.deliveries):
                     return message
-        if alike.taken[queue] >= len(alike.messages):
+        taken = alike.taken.get(queue, 0)
+        if taken >= len(alike.messages):
             return None
-        alike.taken[queue] += 1
-        return alike.messages[alike.taken[queue] - 1]
+        alike.taken[queue] = taken + 1
+        return alike.messages[taken]
 
     def took(self, place: Place) -> None:
         """Take note that the message that was added last was delivered."""
@@ -72,14 +73,14 @@ class Matching:
     def put_back(self, place: Place, message: Message) -> None:
         """Take note that a message is in the queue again."""
         key, queue = place
-        self._known[key].back[queue].append(message)
+        self._known[key].back.setdefault(queue, []).append(message)
 
     def remove(self, queue: str, message: Message) -> None:
         """Take note that a message was purged from a queue, with all that waited there, or is gone with it."""
-        for key in self._keys[message.number]:
+        for key in self._keys.get(message.number, ()):
             alike = self._known[key]
             alike.taken[queue] = len(alike.messages)
-            alike.back[queue].clear()
+            alike.back.pop(queue, None)
 
     def find(self, key: Key) -> Message | None:
         """Return the first message with a key, if there is one."""

@@ -107,7 +107,7 @@ class Message:
         The queues that it was put into, as they are shown; None if that is not known.
     mandatory : bool
         Whether the publisher wants it back if no queue takes it.
-    removed : set of str
+    removed : frozenset of str
         The queues that were purged or deleted with it in them, as they are shown.
     returned : str
         Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
@@ -117,7 +117,7 @@ class Message:
         Whether the broker told the publisher that it has it.
     request : Message or None
         Of a reply: what it answers.
-    replies : list of Message
+    replies : tuple of Message
         Of a request: what answered it, in order.
     repeats : Message or None
         Of a request: an earlier one with the same correlation id.
@@ -138,12 +138,12 @@ class Message:
     deliveries: list[Delivery] = field(default_factory=list)
     queues: tuple[str, ...] | None = None
     mandatory: bool = False
-    removed: set[str] = field(default_factory=set)
+    removed: frozenset[str] = frozenset()
     returned: str = ""
     dead_lettered: str = ""
     confirmed: bool = False
     request: Message | None = None
-    replies: list[Message] = field(default_factory=list)
+    replies: tuple[Message, ...] = ()
     repeats: Message | None = None
     steps: list[Step] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ def test_a_call_is_told_from_the_request_to_its_reply(wire, client, server):
     assert (request.name, request.publisher, request.queue, request.text()) == (
         "request 1", "AddClient", "addition", "3,5")
     assert [(d.to, d.redelivered, d.outcome) for d in request.deliveries] == [("AdditionServer-0", False, "acked")]
-    assert (reply.name, reply.request, request.replies) == ("reply to request 1", request, [reply])
+    assert (reply.name, reply.request, request.replies) == ("reply to request 1", request, (reply,))
     assert reply.queue == "callback queue of AddClient"
     assert answer(wire) == "answered"
     assert [step.what for step in request.steps] == ["published", "delivered", "acked"]
