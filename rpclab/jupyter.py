@@ -60,6 +60,7 @@ def _command(arguments: list[str]) -> list[str]:
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST.name}",
         f"--LabApp.app_settings_dir={SETTINGS}",
         "--LabApp.custom_css=True",
+        "--ServerApp.kernel_websocket_connection_class=rpclab.jupyter_websocket.PromptConnection",
         *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN),
         *arguments,
     ]

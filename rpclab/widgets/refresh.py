@@ -10,6 +10,7 @@ from collections.abc import Callable
 STEADY_PER_SECOND = 10
 AT_ONCE = 4
 # What happens together, such as a request, its delivery and its reply, is rendered together.
+TOGETHER_SECONDS = 0.03
 GAP_SECONDS = 0.02
 
 
@@ -22,10 +23,14 @@ class Refresher:
     ----------
     render : callable
         Takes nothing; sets the widget's traits.
+    together : float
+        How many seconds after the first change to render; what else changes meanwhile is rendered with it. The time
+        also leaves the way free for a widget that somebody waits for.
     """
 
-    def __init__(self, render: Callable[[], None]):
+    def __init__(self, render: Callable[[], None], *, together: float = TOGETHER_SECONDS):
         self._render = render
+        self._together = together
         self._dirty = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rpclab widget", daemon=True)
@@ -46,6 +51,7 @@ class Refresher:
         tokens, rendered = float(AT_ONCE), time.monotonic()
         while not self._closed.is_set():
             self._dirty.wait()
+            self._closed.wait(self._together)
             self._dirty.clear()
             now = time.monotonic()
             tokens = min(AT_ONCE, tokens + (now - rendered) * STEADY_PER_SECOND) - 1

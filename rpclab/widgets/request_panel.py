@@ -60,7 +60,7 @@ class RequestPanel(widgets.VBox):
         # A lost connection is opened again when a request is sent, which takes time that the kernel must not spend.
         self._sender = Sender(client, timeout, self._log)
         self._render()
-        self._refresher = Refresher(self._render)
+        self._refresher = Refresher(self._render, together=0)
         self._end_following = self._follow(lab)
         self._closing = False
         self._connect_buttons()

@@ -13,7 +13,7 @@ CLICKS = 40
 # A person looks at an answer before the next click.
 LOOKING_MILLISECONDS = 250
 BURST = 1_000
-
+BURSTS = 5
 
 # Clicks Fire and returns the milliseconds until the first row of the panel's table begins with a text.
 CLICK_AND_WAIT = """(card, text) => new Promise(resolve => {
@@ -26,6 +26,20 @@ CLICK_AND_WAIT = """(card, text) => new Promise(resolve => {
     [...card.querySelectorAll("button")].find(button => button.textContent === "Fire").click();
     look();
 })"""
+# Notes on a cell's prompt how many milliseconds after the key Enter it has its number.
+NOTE_HOW_LONG = """prompt => {
+    delete prompt.dataset.took;
+    let begun = Infinity;
+    document.addEventListener("keydown", event => {
+        if (event.key === "Enter") begun = performance.now();
+    }, {capture: true});
+    const watch = new MutationObserver(() => {
+        if (!/\\d/.test(prompt.textContent)) return;
+        prompt.dataset.took = performance.now() - begun;
+        watch.disconnect();
+    });
+    watch.observe(prompt, {childList: true, characterData: true, subtree: true});
+}"""
 
 
 @pytest.fixture
@@ -87,17 +101,24 @@ def test_answers_and_bursts_are_on_the_screen_soon_with_everything_open(room):
 
     card.get_by_label("Many at once:").fill(str(BURST))
     card.get_by_label("Many at once:").press("Tab")
+    fired = range(CLICKS + BURST, CLICKS + BURSTS * BURST + 1, BURST)
+    waits, bursts = zip(*(burst_with_another_cell(room, card, count) for count in fired), strict=True)
+    print(f"another cell, run during a burst: median {median(waits):.0f} ms, at most {max(waits):.0f} ms")
+    print(f"burst of {BURST:,}: median {median(bursts):.2f} s until it is shown whole, at most {max(bursts):.2f} s")
+
+
+def burst_with_another_cell(room: Page, card, fired: int) -> tuple[float, float]:
+    """Return how many milliseconds a cell takes during a burst, and after how many seconds the burst is shown whole."""
     other = room.locator(".jp-CodeCell").last
     other.locator(".cm-content").click()
+    prompt = other.locator(".jp-InputPrompt").first.element_handle()
+    prompt.evaluate(NOTE_HOW_LONG)
     begun = time.monotonic()
     card.evaluate("card => [...card.querySelectorAll('button')].find(one => one.textContent === 'Burst').click()")
-    asked = time.monotonic()
     room.keyboard.press("Control+Enter")
-    prompt = other.locator(".jp-InputPrompt").first.element_handle()
-    room.wait_for_function("prompt => prompt.textContent.startsWith('[4]')", arg=prompt, timeout=20 * SECONDS)
-    print(f"another cell, run during the burst: {1000 * (time.monotonic() - asked):.0f} ms")
-    expect(card).to_contain_text(f"{CLICKS + BURST} fired: {CLICKS + BURST} answered", timeout=60 * SECONDS)
-    print(f"burst of {BURST:,}: {time.monotonic() - begun:.2f} s until it is shown whole")
+    took = room.wait_for_function("prompt => prompt.dataset.took", arg=prompt, timeout=20 * SECONDS).json_value()
+    expect(card).to_contain_text(f"{fired} fired: {fired} answered", timeout=60 * SECONDS)
+    return float(took), time.monotonic() - begun
 
 
 def test_the_room_is_visible_soon_after_its_cell_starts(open_cells, page):
