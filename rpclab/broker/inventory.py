@@ -49,11 +49,10 @@ def queues(
 
 def _leaderless(api: Management, vhost: str, declared: Iterable[dict], listed: set[str]) -> list[dict]:
     """Return the queues that the list of live counts leaves out, unless they have been deleted meanwhile."""
-    return [
-        queue | {"state": "down"}
-        for queue in declared
-        if queue["name"] not in listed and api.get("queues", vhost, queue["name"]) is not None
-    ]
+    missing = [queue for queue in declared if queue["name"] not in listed]
+    # Asked for by its name, a queue whose node is down does not exist: only the whole list has it.
+    still = {queue["name"] for queue in api.get("queues", vhost, **DECLARED) or ()} if missing else ()
+    return [queue | {"state": "down"} for queue in missing if queue["name"] in still]
 
 
 def _counts(connection: pika.BlockingConnection, names: Iterable[str]) -> dict[str, dict[str, int]]:
