@@ -18,17 +18,20 @@ from rpclab.errors import (
     VhostNotFound,
 )
 
+_NODE_DOWN = (
+    "A classic queue is on one node of the cluster, and comes back with it: lab.cluster.start(). A quorum queue "
+    '(arguments={"x-queue-type": "quorum"}) is on several, and goes on without one of them.'
+)
+
 # A part of the broker's text, the error to raise, and what one needs to know. The first that fits counts.
 REFUSALS = (
     (
         404, "no queue", QueueNotFound,
         "There is no such queue. Declare it first: channel.queue_declare(name, durable=True).",
     ),
-    (
-        404, "is down or inaccessible", QueueUnavailable,
-        "A classic queue is on one node of the cluster, and comes back with it: lab.cluster.start(). A quorum queue "
-        '(arguments={"x-queue-type": "quorum"}) is on several, and goes on without one of them.',
-    ),
+    # RabbitMQ 3 says so at once; 4.0 tries for a minute first, and then says that it took too long.
+    (404, "is down or inaccessible", QueueUnavailable, _NODE_DOWN),
+    (404, "due to timeout", QueueUnavailable, _NODE_DOWN),
     (404, "no exchange", LabError, "There is no such exchange. Declare it first, or mind the spelling."),
     (
         405, "locked", QueueInUse,

@@ -90,7 +90,8 @@ class RpcServer(BaseServer):
         work and remembering it, and two workers that have the same request at the same time. While most nodes of a
         cluster are down, nothing can be remembered: what has been worked on waits for them before it is answered. The
         stream of RabbitMQ 3.10 may not come back with them, and may keep quorum queues of its virtual host from coming
-        back. The service then answers with errors, or not at all, until virtual host or cluster are made anew.
+        back; that of 4.0 may stay away, for half a minute or for good, when a second node dies after the first one has
+        returned. The service then answers with errors, or not at all, until virtual host or cluster are made anew.
     callback_queues : str
         A regular expression for the names in ``reply_to`` that are answered; any other is refused and logged.
     heartbeat : int

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from rpclab import errors
+from rpclab.broker import refusals
 from rpclab.errors import LabError, RemoteError, RpcError
 
 ALL = [found for found in vars(errors).values() if isinstance(found, type)]
@@ -36,3 +38,14 @@ def test_a_remote_error_survives_pickling():
     copy = pickle.loads(pickle.dumps(RemoteError("ValueError", "no such number")))
     assert type(copy) is RemoteError
     assert (copy.type, copy.message, str(copy)) == ("ValueError", "no such number", "ValueError: no such number")
+
+
+@pytest.mark.parametrize("text", [
+    # As RabbitMQ 3.10.8 and 4.0.5 put it.
+    "NOT_FOUND - home node 'rpclab-3@localhost' of durable queue 'classic' in vhost 'lab' is down or inaccessible",
+    "NOT_FOUND - failed to perform operation on queue 'classic' in vhost 'lab' due to timeout",
+])
+def test_a_queue_whose_node_is_down_is_told_from_one_that_does_not_exist(text):
+    error = refusals.explained(ChannelClosedByBroker(404, text))
+    assert isinstance(error, errors.QueueUnavailable)
+    assert "comes back with it" in str(error)
