@@ -166,9 +166,11 @@ class Cluster:
 
     def _queue(self, queue: str) -> dict:
         with Management(self._lab.broker) as api:
-            # The API's list leaves out what has no leader; asked for one, it knows no classic queue whose node is down.
-            found = api.get("queues", self._lab.vhost, queue, **LIVE) or next(
-                (each for each in api.get("queues", self._lab.vhost, **LIVE) or () if each["name"] == queue), None
+            listed = api.get("queues", self._lab.vhost, **LIVE) or ()
+            # The list leaves out what has no leader. What has one is not asked for by its name, because of a classic
+            # queue whose node is down the API then says that there is none, or breaks down itself.
+            found = next((each for each in listed if each["name"] == queue), None) or api.get(
+                "queues", self._lab.vhost, queue, **LIVE
             )
         if found is None:
             raise QueueNotFound(f"There is no queue {queue!r} in lab {self._lab.name!r}.")
