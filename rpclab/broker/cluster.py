@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.05
+MEMBERS = {"columns": "name,type,node,leader,members,online"}
 
 
 class Cluster:
@@ -166,15 +167,16 @@ class Cluster:
 
     def _queue(self, queue: str) -> dict:
         with Management(self._lab.broker) as api:
-            listed = api.get("queues", self._lab.vhost, **LIVE) or ()
-            # The list leaves out what has no leader. What has one is not asked for by its name, because of a classic
-            # queue whose node is down the API then says that there is none, or breaks down itself.
-            found = next((each for each in listed if each["name"] == queue), None) or api.get(
-                "queues", self._lab.vhost, queue, **LIVE
-            )
+            # The first list leaves out what has no leader, the second may tell of what was a few seconds ago. A queue's
+            # own page is no help: of a classic queue whose node is down there is none, or the API breaks down over it.
+            found = self._listed(api, queue, LIVE) or self._listed(api, queue, MEMBERS)
         if found is None:
             raise QueueNotFound(f"There is no queue {queue!r} in lab {self._lab.name!r}.")
         return found | (self._stream(queue) if found["type"] == "stream" else {})
+
+    def _listed(self, api: Management, queue: str, query: dict[str, str]) -> dict | None:
+        listed = api.get("queues", self._lab.vhost, **query) or ()
+        return next((each for each in listed if each["name"] == queue), None)
 
     def _stream(self, queue: str) -> dict:
         """Return what rabbitmqctl alone tells of a stream."""
