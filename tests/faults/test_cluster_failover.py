@@ -114,7 +114,7 @@ def test_a_classic_queue_goes_with_its_node_and_comes_back_with_it_and_a_quorum_
         queues = lab.wait_for("quorum", ready=1, timeout=PATIENCE)
         assert queues["classic"]["state"] == "down"
         with pytest.raises(QueueUnavailable, match=r"'classic'.*comes back with it.*quorum"):
-            lab.delete("classic")
+            lab.purge("classic")
 
         lab.cluster.start("rpclab-3")
         lab.wait_for("classic", ready=1, timeout=PATIENCE)
