@@ -207,7 +207,7 @@ class Lab:
             columns.append("state")
         return Table(columns, rows, empty="(no queues)")
 
-    def wait_for(self, queue: str, *, timeout: float = WAIT_SECONDS, **counts: int) -> Table:
+    def wait_for(self, queue: str, *, timeout: float = WAIT_SECONDS, **counts: int | None) -> Table:
         """Wait until a queue's counts are what one expects, and return all queues.
 
         What is published or acknowledged is on its way for a moment; a count that is read meanwhile is true and old.
@@ -218,8 +218,9 @@ class Lab:
             The queue to look at.
         timeout : float
             Seconds to wait at most.
-        **counts : int
-            One or more of ``ready``, ``unacked`` and ``consumers``.
+        **counts : int or None
+            One or more of ``ready``, ``unacked`` and ``consumers``; None for a count that nobody can tell, because the
+            queue is down.
 
         Raises
         ------

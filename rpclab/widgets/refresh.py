@@ -11,6 +11,7 @@ STEADY_PER_SECOND = 10
 AT_ONCE = 4
 # What happens together, such as a request, its delivery and its reply, is rendered together.
 TOGETHER_SECONDS = 0.03
+# The least between one rendering and what begins the next.
 GAP_SECONDS = 0.02
 
 

@@ -108,7 +108,11 @@ class Tap:
             unsubscribe()
 
     def catch_up(self) -> None:
-        """Return when all that had been sent before the call has been read."""
+        """Return when all that had arrived before the call has been read.
+
+        What somebody has received by way of the tap has. What was only sent usually has, but on a busy machine it may
+        still be on its way.
+        """
         # What has arrived when a round of the loop begins is read in that round; the first one may have begun before.
         for _ in range(2):
             self._in_thread(lambda: None)

@@ -30,13 +30,15 @@ CLICK_AND_WAIT = """(card, text) => new Promise(resolve => {
 NOTE_HOW_LONG = """prompt => {
     delete prompt.dataset.took;
     let begun = Infinity;
-    document.addEventListener("keydown", event => {
+    const note = event => {
         if (event.key === "Enter") begun = performance.now();
-    }, {capture: true});
+    };
+    document.addEventListener("keydown", note, {capture: true});
     const watch = new MutationObserver(() => {
         if (!/\\d/.test(prompt.textContent)) return;
         prompt.dataset.took = performance.now() - begun;
         watch.disconnect();
+        document.removeEventListener("keydown", note, {capture: true});
     });
     watch.observe(prompt, {childList: true, characterData: true, subtree: true});
 }"""
