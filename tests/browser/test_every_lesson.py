@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT, SCRATCH
+from in_jupyterlab import ROOT, SCRATCH
 from playwright.sync_api import ConsoleMessage, Page, expect
 from waiting import until
 

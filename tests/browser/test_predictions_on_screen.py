@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import RECORD
+from in_jupyterlab import RECORD
 from playwright.sync_api import Locator, Page, expect
 
 from rpclab.course import catalogue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import TOKEN
+from in_jupyterlab import TOKEN
 from playwright.sync_api import Page, expect
 
 SECONDS = 1_000

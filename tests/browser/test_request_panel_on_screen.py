@@ -7,9 +7,9 @@ import statistics
 from pathlib import Path
 
 import pytest
+from in_jupyterlab import SCRATCH
 from playwright.sync_api import Page, expect
 
-SCRATCH = Path(__file__).parent / "scratch"
 SECONDS = 1_000
 CLICKS, WARM_UP = 40, 2
 SERVERS = """\

@@ -18,7 +18,7 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "course")]
 
 import nbformat  # noqa: E402
 from cells import altered  # noqa: E402
-from conftest import FLAGS, RECORD, SCRATCH, chromium, open_in, serving  # noqa: E402
+from in_jupyterlab import FLAGS, RECORD, SCRATCH, chromium, open_in, serving  # noqa: E402
 from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 
 from rpclab.course import catalogue  # noqa: E402
