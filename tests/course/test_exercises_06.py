@@ -48,7 +48,7 @@ WRONG = {
             "Nobody answers `1,1` in time. Your code raised `TimeoutError: too late`.*`None` in the place",
         ),
         "sleeps": (
-            [(AS_LONG, "if True:\n        time.sleep(timeout)\n        left = 0.1\n")],
+            [(AS_LONG, "if True:\n"), ("process_data_events(time_limit=left)", "sleep(timeout)")],
             "second round each question was answered at once, and `ask_all` went on waiting",
         ),
         "strangers welcome": (
