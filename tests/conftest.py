@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 
@@ -10,6 +11,20 @@ from rpclab import Lab
 
 def _lab_name(topic: str, worker_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{worker_id}-{topic}")[:60]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_what_a_module_makes_is_collected() -> None:
+    """Have the collection after each test look at what came since: all else takes it a tenth of a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def leaks_show_where_they_arise() -> Iterator[None]:
+    """Have a socket that was left open reported by the test that left it, not by a later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

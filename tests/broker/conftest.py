@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +9,6 @@ import pytest
 
 from rpclab import Lab, RpcServer
 from rpclab.broker import compose, node
-
-
-@pytest.fixture(autouse=True)
-def leaks_show_where_they_arise() -> Iterator[None]:
-    """Have a socket that was left open reported by the test that left it, not by a later one."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

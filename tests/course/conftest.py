@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 
@@ -16,19 +15,9 @@ def progress_of_its_own(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(record, "state_folder", lambda: tmp_path)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_what_the_tests_make_is_collected() -> Iterator[None]:
-    """Have the collection after each test look at what came since: all else takes it a tenth of a second each time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
 def no_lab_is_left_open() -> Iterator[None]:
-    """Have a socket that was left open reported by the test that left it, and see that no check stays the lab."""
+    """See that no check stays the lab of the tests' process."""
     before = os.environ.get(URL_VARIABLE)
     yield
-    gc.collect()
     assert os.environ.get(URL_VARIABLE) == before
