@@ -134,6 +134,7 @@ class RpcServer(BaseServer):
         self._handlers = Handlers(prefetch, self._wake)
         self._held: set[tuple[BlockingChannel, int]] = set()
         self._stopping = threading.Event()
+        self._on_consuming: Callable[[], None] | None = None
         self._headers = {"worker": multiprocessing.current_process().name, "pid": os.getpid()}
         self._connect()
 
@@ -176,6 +177,10 @@ class RpcServer(BaseServer):
         # Without a connection there is nothing to finish, and `start` sees the event by itself.
         with suppress(ConnectionWrongStateError):
             self.connection.add_callback_threadsafe(self._cancel)
+
+    def when_consuming(self, callback: Callable[[], None]) -> None:
+        """Have a function without arguments called, in `start`, whenever the server begins to consume."""
+        self._on_consuming = callback
 
     def on_request(self, ch, method, props, body) -> None:
         """Have the request worked on by a thread, which leaves this one free for heartbeats."""
@@ -240,6 +245,8 @@ class RpcServer(BaseServer):
     def _say_that_it_consumes(self) -> None:
         # At one go, line end and all: several servers may share one output.
         print(f" [x] Server {whoami()} started on queue '{self.queue_name}'\n", end="", flush=True)
+        if self._on_consuming:
+            self._on_consuming()
 
     # In a handler's thread.
 

@@ -74,9 +74,11 @@ def _stop(server) -> None:
 
 
 def _tell_when_consuming(server, lines: _Lines) -> None:
-    """Send READY once the server's connection is being served; pika runs such callbacks only then."""
+    """Send READY once the server consumes, or once its connection is being served; pika runs callbacks only then."""
     connection = getattr(server, "connection", None)
-    if hasattr(connection, "add_callback_threadsafe"):
+    if hasattr(server, "when_consuming"):
+        server.when_consuming(lines.ready)  # by then it may be on its second connection
+    elif hasattr(connection, "add_callback_threadsafe"):
         connection.add_callback_threadsafe(lines.ready)
     else:
         lines.ready()

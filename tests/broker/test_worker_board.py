@@ -91,6 +91,16 @@ def busy(board: WorkerBoard) -> str:
     return until(lambda: [row["name"] for row in board.table() if row["state"].startswith("working")])[0]
 
 
+def at_work(board: WorkerBoard, held: Workers) -> str:
+    """Return the name of the process that works when its handler does, too.
+
+    The board knows what was delivered. Asked to stop before it has taken that, a process gives it back and ends.
+    """
+    name = busy(board)
+    held.wait_for_lines("took it")
+    return name
+
+
 def shown(board: WorkerBoard) -> str:
     """Return all that the board shows, as HTML."""
 
@@ -173,9 +183,9 @@ def test_processes_are_added_stopped_and_scaled(board, held, lab):
     assert held.names == ["Held-0", "Held-1", "Held-2"]
 
 
-def test_a_process_that_finishes_its_work_before_it_stops_says_so(board, client, gate):
+def test_a_process_that_finishes_its_work_before_it_stops_says_so(board, client, held, gate):
     future = client.submit(str(gate))
-    name = busy(board)
+    name = at_work(board, held)
     board.stop(name)
     until(lambda: board.table()[name]["state"] == "stopping")
     gate.touch()
@@ -251,9 +261,9 @@ def test_a_process_that_cannot_be_started_shows_why(lab, tmp_path):
         board.close()
 
 
-def test_a_command_returns_before_it_is_carried_out(board, client, gate):
+def test_a_command_returns_before_it_is_carried_out(board, client, held, gate):
     client.submit(str(gate))
-    name = busy(board)
+    name = at_work(board, held)
     command = board.stop(name)
     assert command.state == "pending"
     assert repr(command) == f"Command('stop {name}')"

@@ -6,7 +6,7 @@ import pytest
 from shouting import QUEUE, NaiveShouter, Shouter, ThreadedShouter, WatchfulShouter, pending
 from waiting import until
 
-from rpclab import ConnectionLost, RpcClient, Workers
+from rpclab import ConnectionLost, RpcClient, RpcServer, Workers
 
 TRIES = 4
 HEARTBEAT = 1
@@ -54,6 +54,19 @@ def test_a_server_whose_connection_is_cut_connects_again_and_answers_what_it_had
         assert workers.pids == pids
         assert client.stats.duplicate == 0
         lab.wait_for(QUEUE, ready=0, unacked=0)
+
+
+def test_a_server_that_loses_its_connection_before_it_consumes_is_ready_with_the_next_one(lab):
+    class Unlucky(RpcServer):
+        def __init__(self):
+            super().__init__(QUEUE, str.upper)
+            self.connection.close()
+
+    with Workers(Unlucky, count=1) as workers, RpcClient(QUEUE, timeout=20) as client:
+        lost, started = workers.log.splitlines()
+        assert lost == " [!] connection lost (ConnectionWrongStateError): connecting again"
+        assert "started on queue" in started
+        assert client.call("hello") == "HELLO"
 
 
 # 15, 16: in one test, because each of them takes seconds, of waiting
