@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from in_jupyterlab import FLAGS, SCRATCH, chromium, open_in, serving
-from playwright.sync_api import Browser, Page, sync_playwright
+from in_jupyterlab import FLAGS, SCRATCH, chromium, end_kernels, open_in, serving
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 # Without it, JupyterLab asks which kernel to use.
@@ -37,10 +38,27 @@ def jupyterlab(tmp_path_factory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What the pages share: JupyterLab's scripts, which take the browser longer to read than to run."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as shared:
+        yield shared
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with browser.new_page(viewport={"width": 1280, "height": 900}) as opened:
+def page(context: BrowserContext, jupyterlab: str, endings: dict[str, threading.Thread]) -> Iterator[Page]:
+    with context.new_page() as opened:
         yield opened
+    end_kernels(jupyterlab, endings)
+
+
+@pytest.fixture(scope="session")
+def endings(jupyterlab: str) -> Iterator[dict[str, threading.Thread]]:
+    """Who shuts down the kernel of which session: Jupyter takes seconds for it, and the next test need not wait."""
+    begun: dict[str, threading.Thread] = {}
+    yield begun
+    for each in begun.values():
+        each.join()
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,20 @@ def open_in(page: Page, address: str, *, run: bool) -> None:
     if run:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
+
+
+def end_kernels(address: str, endings: dict[str, threading.Thread]) -> None:
+    """Begin to shut down the kernels that run, whose workers and widgets would go on to the end of all tests."""
+    said = {"Authorization": f"token {TOKEN}"}
+
+    def end(session: str) -> None:
+        url = f"{address}/api/sessions/{session}"
+        httpx.delete(url, headers=said, timeout=60, trust_env=False).raise_for_status()
+
+    running = httpx.get(f"{address}/api/sessions", headers=said, trust_env=False).raise_for_status().json()
+    for session in {each["id"] for each in running} - endings.keys():
+        endings[session] = threading.Thread(target=end, args=(session,))
+        endings[session].start()
 
 
 def chromium() -> str | None:
