@@ -71,15 +71,8 @@ def open_in(page: Page, address: str, *, run: bool) -> None:
 
 def end_kernels(address: str, endings: dict[str, threading.Thread]) -> None:
     """Begin to shut down the kernels that run, whose workers and widgets would go on to the end of all tests."""
-    said = {"Authorization": f"token {TOKEN}"}
-
-    def end(session: str) -> None:
-        url = f"{address}/api/sessions/{session}"
-        httpx.delete(url, headers=said, timeout=60, trust_env=False).raise_for_status()
-
-    running = httpx.get(f"{address}/api/sessions", headers=said, trust_env=False).raise_for_status().json()
-    for session in {each["id"] for each in running} - endings.keys():
-        endings[session] = threading.Thread(target=end, args=(session,))
+    for session in {each["id"] for each in _asked("GET", f"{address}/api/sessions").json()} - endings.keys():
+        endings[session] = threading.Thread(target=_asked, args=("DELETE", f"{address}/api/sessions/{session}"))
         endings[session].start()
 
 
@@ -93,3 +86,8 @@ def _answers(address: str) -> bool:
         return httpx.get(f"{address}/api", trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+def _asked(method: str, url: str) -> httpx.Response:
+    said = {"Authorization": f"token {TOKEN}"}
+    return httpx.request(method, url, headers=said, timeout=60, trust_env=False).raise_for_status()
