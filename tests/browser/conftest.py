@@ -14,6 +14,8 @@ import pytest
 from in_jupyterlab import FLAGS, SCRATCH, chromium, end_kernels, open_in, serving
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+# Notebooks are tests; those that an interrupted run has left behind are not.
+collect_ignore = [SCRATCH.name]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 # Without it, JupyterLab asks which kernel to use.
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
