@@ -179,7 +179,13 @@ class RpcServer(BaseServer):
             self.connection.add_callback_threadsafe(self._cancel)
 
     def when_consuming(self, callback: Callable[[], None]) -> None:
-        """Have a function without arguments called, in `start`, whenever the server begins to consume."""
+        """Have a function called whenever the server begins to consume, with its first connection and with later ones.
+
+        Parameters
+        ----------
+        callback : callable
+            Takes no arguments. It is called in the thread of `start`.
+        """
         self._on_consuming = callback
 
     def on_request(self, ch, method, props, body) -> None:
