@@ -54,7 +54,7 @@ table.rpclab td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0
   grid-template-columns: minmax(80px, 222px) minmax(24px, 120px) 66px 78px 84px minmax(0, 120px);
   align-items: center; line-height: 30px; color: var(--jp-ui-font-color1, #222); }
 .rpclab-queue-text code { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;
-  overflow: hidden; overflow-wrap: anywhere; line-height: 15px; }
+  overflow: hidden; overflow-wrap: anywhere; line-height: 17px; }
 .rpclab-queue-text span { font-size: 12px; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 .rpclab-queue-text b { font-size: 14px; }
