@@ -42,7 +42,7 @@ def jupyterlab(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """What the pages share: JupyterLab's scripts, which take the browser longer to read than to run."""
+    """What the pages share: JupyterLab's scripts, because reading them is half of the work of opening a page."""
     with browser.new_context(viewport={"width": 1280, "height": 900}) as shared:
         yield shared
 
