@@ -16,7 +16,7 @@ class Binding(NamedTuple):
 
 
 def takes(kind: str, binding: Binding, key: str, headers: Mapping) -> bool:
-    """Tell whether a binding to an exchange of this type takes a message; a type that is not known takes none."""
+    """Return whether a binding to an exchange of this type takes a message; an unknown type takes none."""
     return kind in _MATCHERS and _MATCHERS[kind](binding, key, headers)
 
 
@@ -38,16 +38,21 @@ def _words(key: str) -> list[str]:
 
 def _fits(pattern: Sequence[str], words: Sequence[str]) -> bool:
     """Match a topic pattern: ``*`` stands for one word, ``#`` for any number of words."""
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_fits(pattern[1:], words[start:]) for start in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _fits(pattern[1:], words[1:])
+    # How many words the part of the pattern read so far can match: the time grows with the product of the lengths.
+    used = {0}
+    for part in pattern:
+        if part == "#":
+            used = set(range(min(used), len(words) + 1))
+        else:
+            used = {count + 1 for count in used if count < len(words) and part in ("*", words[count])}
+        if not used:
+            return False
+    return len(words) in used
 
 
 def _by_headers(binding: Binding, key: str, headers: Mapping) -> bool:
     arguments = dict(binding.arguments)
-    how = arguments.pop("x-match", "all")
+    how = str(arguments.pop("x-match", "all"))
     names = [name for name in arguments if how.endswith("-with-x") or not name.startswith("x-")]
     fitting = [name in headers and arguments[name] in (None, headers[name]) for name in names]
     return any(fitting) if how.startswith("any") else all(fitting)

@@ -1,32 +1,42 @@
-"""Following a lab's messages from frame to frame: what is published, delivered, acknowledged, answered and returned."""
+"""Follows a lab's messages from frame to frame: published, delivered, acknowledged, answered, returned."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from pika import spec
 
-from rpclab.wire.frames import Event
-from rpclab.wire.matching import Matching, Place, key_of
+from rpclab.table import shortened
+from rpclab.wire.confirms import Confirms
+from rpclab.wire.frames import Carrying, Event, Link
+from rpclab.wire.matching import DELIVERY_LIMIT, Content, Matching, Place, key_of
 from rpclab.wire.messages import (
     ACKED,
     AUTO_ACKED,
     BACK_IN_THE_QUEUE,
+    DEAD_LETTERED,
+    DELIVERED,
     HELD,
     LOST,
     MESSAGE,
+    PUBLISHED,
     REJECTED,
     REPLY,
     REQUEST,
     REQUEUED,
+    RETURNED,
     Delivery,
     Message,
     Step,
 )
-from rpclab.wire.routing import Emptied
+from rpclab.wire.requests import Requests
+from rpclab.wire.routing import Channel, Emptied
 
-Channel = tuple[int, int]  # the numbers of the connection and of the channel
+REASON_SHOWN = 80
+# A message may loop between a queue and a consumer that requeues it. Then steps from the middle are left out.
+STEPS_KEPT = 1_000
 
 
 class Follower:
@@ -34,8 +44,6 @@ class Follower:
 
     Parameters
     ----------
-    shown : callable
-        Turns a queue's name into the one that people are shown.
     keep : int
         How many messages are remembered; the oldest go first.
     changed : callable
@@ -47,53 +55,59 @@ class Follower:
         By number, in the order in which they were published.
     """
 
-    def __init__(self, shown: Callable[[str], str], keep: int, changed: Callable[[Step], None]):
+    def __init__(self, keep: int, changed: Callable[[Step], None]):
         self.messages: OrderedDict[int, Message] = OrderedDict()
-        self._shown = shown
         self._keep = keep
         self._changed = changed
         self._matching = Matching()
-        self._held: dict[Channel, OrderedDict[int, tuple[Message, Delivery, Place]]] = defaultdict(OrderedDict)
-        self._requests: dict[str, Message] = {}
-        self._callback_queues: set[str] = set()
-        self._unconfirmed: dict[Channel, OrderedDict[int, Message]] = {}
-        self._counts: defaultdict[object, int] = defaultdict(int)
+        self._requests = Requests()
+        # By delivery tag.
+        self._held: defaultdict[Channel, OrderedDict[int, tuple[Message, Delivery, Place]]] = defaultdict(OrderedDict)
+        # By queue and number, what came there and was not settled.
+        self._there: defaultdict[str, dict[int, Message]] = defaultdict(dict)
+        self._confirms = Confirms(keep)
+        self._counts: defaultdict[str, int] = defaultdict(int)
 
     def take(self, event: Event) -> bool:
-        """Take the next event; tell whether it has to do with messages."""
+        """Take the next event; return whether it concerns messages."""
         step = _STEPS.get(type(event.method))
         if step:
-            step(self, event)
+            step(self, event, (event.link.number, event.channel))
         for emptied in event.emptied:
             self._remove(emptied)
         return step is not None or bool(event.emptied)
 
     def request(self, correlation_id: str) -> Message | None:
         """Return the first request with a correlation id, if there is one."""
-        return self._requests.get(correlation_id)
+        return self._requests.with_id(correlation_id)
 
-    def _note(self, event: Event, what: str, message: Message, who: str, queue: str, redelivered: bool = False) -> None:
+    def _note(
+        self, event: Event, what: str, message: Message, who: str, queue: str, *, link: Link | None = None,
+        redelivered: bool = False, cause: str = "",
+    ) -> Step:
         self._counts["steps"] += 1
-        step = Step(event.time, self._counts["steps"], what, message, who, queue, redelivered, event.link.number)
-        message.steps.append(step)
+        link = link or event.link
+        order = self._counts["steps"]
+        step = Step(event.time, order, what, message, who, queue, redelivered, link.number, link.pid, cause)
+        _append(message.steps, step)
         self._changed(step)
+        return step
 
-    def _published(self, event: Event) -> None:
+    def _published(self, event: Carrying[spec.Basic.Publish], channel: Channel) -> None:
         if not event.from_client:
             return
         message = self._new(event, event.link.name)
         message.queues, message.mandatory = event.queues, bool(event.method.mandatory)
-        if (unconfirmed := self._unconfirmed.get((event.link.number, event.channel))) is not None:
-            self._counts["confirms", event.link.number, event.channel] += 1
-            unconfirmed[self._counts["confirms", event.link.number, event.channel]] = message
-        self._note(event, "published", message, event.link.name, message.queue)
+        for queue in message.queues or ():
+            self._there[queue][message.number] = message
+        self._confirms.published(channel, message)
+        self._note(event, PUBLISHED, message, event.link.name, message.queue)
 
-    def _new(self, event: Event, publisher: str | None) -> Message:
-        method, properties = event.method, event.properties
-        number = self._counts["messages"] = self._counts["messages"] + 1
+    def _new(self, event: Carrying[Content], publisher: str | None) -> Message:
+        method, number = event.method, self._next("messages")
         message = Message(
-            number, "", MESSAGE, publisher, method.exchange, self._shown(method.routing_key), properties,
-            event.body, event.size, event.time,
+            number, "", MESSAGE, publisher, method.exchange, method.routing_key, event.properties, event.body,
+            event.size, event.time,
         )
         self._name(message, event)
         self.messages[number] = message
@@ -102,94 +116,93 @@ class Follower:
             self._forget(self.messages.popitem(last=False)[1])
         return message
 
-    def _name(self, message: Message, event: Event) -> None:
-        """Tell whether a message is a request or a reply, and give it its name."""
-        properties, key = event.properties, event.method.routing_key
-        if properties.reply_to:
-            self._callback_queues.add(properties.reply_to)
-            first = self._requests.get(properties.correlation_id)
-            message.kind, message.repeats = REQUEST, first
-            if first:
-                message.name = f"{first.name} again"
-            else:
-                message.name = self._numbered("request")
-                if properties.correlation_id:
-                    self._requests[properties.correlation_id] = message
-        elif not event.method.exchange and key in self._callback_queues:
-            message.request = request = self._answered_by(event)
-            if request is None:
-                message.name = self._numbered("stray reply")
+    def _name(self, message: Message, event: Carrying) -> None:
+        """Set whether a message is a request or a reply, and its name."""
+        queue, reply_to = message.routing_key, message.properties.reply_to
+        if reply_to and reply_to != queue:  # some servers send the request's properties back as they are
+            message.kind, message.repeats = REQUEST, self._requests.add(event, message)
+            again = message.repeats and f"{message.repeats.name} again"
+            message.name = again or f"request {self._next('request')}"
+        elif not message.exchange and self._requests.expects(queue):
+            message.request = self._requests.answered(queue, message.properties.correlation_id, self._in_hand(event))
+            if message.request is None:
+                message.name = f"unmatched reply {self._next('unmatched reply')}"
                 return
-            message.kind = REPLY
+            message.kind, request = REPLY, message.request
             request.replies += (message,)
             count = len(request.replies)
             message.name = f"reply to {request.name}" if count == 1 else f"reply {count} to {request.name}"
         else:
-            message.name = self._numbered("message")
+            message.name = f"message {self._next('message')}"
 
-    def _numbered(self, kind: str) -> str:
+    def _next(self, kind: str) -> int:
         self._counts[kind] += 1
-        return f"{kind} {self._counts[kind]}"
+        return self._counts[kind]
 
-    def _answered_by(self, event: Event) -> Message | None:
-        """Return the request that a message published to a callback queue answers.
+    def _in_hand(self, event: Event) -> Iterator[Message]:
+        """Yield the deliveries that the connection of an event holds unacked."""
+        for channel, held in self._held.items():
+            if channel[0] == event.link.number:
+                yield from (message for message, _, _ in held.values())
 
-        The correlation id tells. Without one, it is taken to answer the only request for this queue that its publisher
-        has in hand.
-        """
-        if event.properties.correlation_id:
-            return self._requests.get(event.properties.correlation_id)
-        in_hand = [
-            message for channel, held in self._held.items() if channel[0] == event.link.number
-            for message, _, _ in held.values()
-            if message.kind == REQUEST and self._shown(event.method.routing_key) == self._shown(
-                message.properties.reply_to)
-        ]
-        return in_hand[0] if len(in_hand) == 1 else None
-
-    def _delivered(self, event: Event) -> None:
-        queue = event.queue or event.method.routing_key
+    def _delivered(self, event: Carrying[spec.Basic.Deliver | spec.Basic.GetOk], channel: Channel) -> None:
+        queue, redelivered = event.queue or event.method.routing_key, bool(event.method.redelivered)
         place = key_of(event), queue
-        message = self._matching.match(place, event.method.redelivered)
+        message = self._matching.match(place, redelivered)
         if message is None:
-            message = self._dead_letter(event) or self._new(event, None)
+            message = self._dead_letter(event, queue) or self._new(event, None)
             self._matching.took(place)
-        if event.properties.reply_to:
-            # Of direct reply-to, the broker tells the server another name than the client gave.
-            self._callback_queues.add(event.properties.reply_to)
-        delivery = Delivery(self._shown(queue), event.link.name, event.time, event.method.redelivered)
-        for earlier in message.deliveries:
-            # It is delivered again, so it was given up before, though the end of its connection is still on its way.
-            if earlier.outcome == HELD and earlier.queue == delivery.queue and delivery.redelivered:
-                earlier.outcome, earlier.settled = LOST, event.time
-        message.deliveries.append(delivery)
+        if redelivered:
+            self._taken_back(event, message, queue)
+        self._requests.delivered(event, message)
+        delivery = Delivery(
+            queue, event.link.name, event.time, redelivered, link=event.link, channel=event.channel,
+            tag=event.method.delivery_tag,
+        )
+        _append(message.deliveries, delivery)
         if event.auto_ack:
             delivery.outcome, delivery.settled = AUTO_ACKED, event.time
+            self._gone(message, queue)
         else:
-            self._held[event.link.number, event.channel][event.method.delivery_tag] = (message, delivery, place)
-        self._note(event, "delivered", message, event.link.name, delivery.queue, delivery.redelivered)
+            held = self._held[channel]
+            held[event.method.delivery_tag] = (message, delivery, place)
+            if len(held) > self._keep:
+                held.popitem(last=False)
+            self._there[queue][message.number] = message
+        self._note(event, DELIVERED, message, event.link.name, queue, redelivered=redelivered)
 
-    def _dead_letter(self, event: Event) -> Message | None:
-        """Return the message that comes from a dead-letter queue now, as its headers tell."""
+    def _taken_back(self, event: Event, message: Message, queue: str) -> None:
+        """Record that the broker has requeued a message, as its next step shows.
+
+        Then the broker ended the channel or connection, and that news is still in flight. An acknowledgement that was
+        sent in between came too late.
+        """
+        last = next((one for one in reversed(message.deliveries) if one.queue == queue), None)
+        if last and last.outcome not in BACK_IN_THE_QUEUE:
+            self._lose(event, message, last, "")
+
+    def _dead_letter(self, event: Carrying[Content], queue: str) -> Message | None:
+        """Return the message that a dead-letter queue delivers now, by its headers."""
         key = key_of(event)
         deaths = (event.properties.headers or {}).get("x-death") or ()
         for death in deaths:
             for routing_key in death.get("routing-keys", ()):
-                original = (death.get("exchange", ""), routing_key, *key[2:])
-                if message := self._matching.find(original):
-                    message.dead_lettered = death.get("reason", "unknown")
+                if message := self._matching.died((death.get("exchange", ""), routing_key, *key[2:]), death):
+                    source, message.dead_lettered = death.get("queue", ""), death.get("reason", "unknown")
+                    if message.dead_lettered == DELIVERY_LIMIT:
+                        self._taken_back(event, message, source)
                     self._matching.add(key, message)
-                    source, target = self._shown(death.get("queue", "")), self._shown(event.queue or key[1])
-                    self._note(event, "dead-lettered", message, source, target)
+                    self._note(event, DEAD_LETTERED, message, source, queue)
                     return message
         return None
 
-    def _settled_by_client(self, event: Event) -> None:
+    def _settled(self, event: Event[spec.Basic.Ack | spec.Basic.Nack | spec.Basic.Reject], channel: Channel) -> None:
         method = event.method
         if not event.from_client:
-            self._confirmed(event)
+            if not isinstance(method, spec.Basic.Reject):  # which a broker never sends
+                self._confirms.answered(channel, method)
             return
-        held = self._held.get((event.link.number, event.channel))
+        held = self._held.get(channel)
         if not held:
             return
         if getattr(method, "multiple", False):
@@ -200,67 +213,101 @@ class Follower:
         for tag in tags:
             self._end(event, *held.pop(tag), outcome)
 
-    def _recovered(self, event: Event) -> None:
-        for entry in self._held.pop((event.link.number, event.channel), {}).values():
+    def _recovered(self, event: Event, channel: Channel) -> None:
+        for entry in self._held.pop(channel, {}).values():
             self._end(event, *entry, REQUEUED)
-
-    def _channel_closed(self, event: Event) -> None:
-        for entry in self._held.pop((event.link.number, event.channel), {}).values():
-            self._end(event, *entry, LOST)
-
-    def _connection_closed(self, event: Event) -> None:
-        for channel in [channel for channel in self._held if channel[0] == event.link.number]:
-            for entry in self._held.pop(channel).values():
-                self._end(event, *entry, LOST)
-        for channel in [channel for channel in self._unconfirmed if channel[0] == event.link.number]:
-            del self._unconfirmed[channel]
 
     def _end(self, event: Event, message: Message, delivery: Delivery, place: Place, outcome: str) -> None:
         if delivery.outcome != HELD:
             return
         delivery.outcome, delivery.settled = outcome, event.time
-        if outcome in BACK_IN_THE_QUEUE:
+        if outcome == REQUEUED:
             self._matching.put_back(place, message)
-        self._note(event, outcome, message, event.link.name, delivery.queue)
+        else:
+            self._gone(message, delivery.queue)
+        self._note(event, outcome, message, delivery.to, delivery.queue)
+
+    def _channel_closed(self, event: Event[spec.Channel.Close], channel: Channel) -> None:
+        self._lose_all(event, [channel], f"channel ends{_reason(event)}")
+
+    def _channel_ended(self, event: Event, channel: Channel) -> None:
+        # Only now can its number be used again; until then, the broker may still confirm.
+        self._confirms.ended(*channel)
+        self._requests.channel_ended(channel)
+
+    def _connection_closed(self, event: Event[spec.Connection.Close | None], _: Channel) -> None:
+        ended = [channel for channel in self._held if channel[0] == event.link.number]
+        self._lose_all(event, ended, f"connection ends{_reason(event)}")
+        self._confirms.ended(event.link.number)
+
+    def _lose_all(self, event: Event, channels: list[Channel], cause: str) -> None:
+        for channel in channels:
+            for message, delivery, place in self._held.pop(channel, {}).values():
+                if delivery.outcome == HELD:
+                    self._matching.put_back(place, message)
+                    self._lose(event, message, delivery, cause)
+                elif delivery.loss and not delivery.loss.cause:
+                    delivery.loss.cause = cause
+
+    def _lose(self, event: Event, message: Message, delivery: Delivery, cause: str) -> None:
+        delivery.outcome, delivery.settled = LOST, event.time
+        delivery.loss = self._note(event, LOST, message, delivery.to, delivery.queue, link=delivery.link, cause=cause)
 
     def _remove(self, emptied: Emptied) -> None:
-        for message in self.messages.values():
+        for message in list(self._there.get(emptied.queue, {}).values()):
             if message.waits_in(emptied.queue):
                 message.removed |= {emptied.queue}
-                self._matching.remove(emptied.real_name, message)
+                self._matching.remove(emptied.queue, message)
+                self._gone(message, emptied.queue)
 
-    def _returned(self, event: Event) -> None:
+    def _gone(self, message: Message, queue: str) -> None:
+        """Record that a queue no longer holds a message."""
+        there = self._there.get(queue, {})
+        there.pop(message.number, None)
+        if not there:
+            self._there.pop(queue, None)
+
+    def _returned(self, event: Carrying[spec.Basic.Return], _: Channel) -> None:
         message = self._matching.unreturned(key_of(event), event.link.name)
         if message:
             message.returned = event.method.reply_text
-            self._note(event, "returned", message, event.link.name, message.queue)
+            self._note(event, RETURNED, message, event.link.name, message.queue)
 
-    def _confirms(self, event: Event) -> None:
-        self._unconfirmed[event.link.number, event.channel] = OrderedDict()
-
-    def _confirmed(self, event: Event) -> None:
-        unconfirmed = self._unconfirmed.get((event.link.number, event.channel), {})
-        tag, multiple = event.method.delivery_tag, event.method.multiple
-        for number in [n for n in unconfirmed if n == tag or (multiple and (n <= tag or not tag))]:
-            unconfirmed.pop(number).confirmed = isinstance(event.method, spec.Basic.Ack)
+    def _select_confirms(self, _: Event, channel: Channel) -> None:
+        self._confirms.select(channel)
 
     def _forget(self, message: Message) -> None:
         self._matching.forget(message)
-        if self._requests.get(message.properties.correlation_id) is message:
-            del self._requests[message.properties.correlation_id]
+        self._requests.forget(message)
+        for queue in message.places:
+            self._gone(message, queue)
 
 
-_STEPS: dict[type, Callable[[Follower, Event], None]] = {
+def _append(kept: list, new: object) -> None:
+    kept.append(new)
+    if len(kept) > STEPS_KEPT:
+        del kept[STEPS_KEPT // 2]
+
+
+def _reason(event: Event[spec.Channel.Close | spec.Connection.Close | None]) -> str:
+    """Return the broker's reason for closing a channel or connection, if it gives one."""
+    if event.method is None or event.from_client:
+        return ""
+    return f" ({event.method.reply_code} {shortened(event.method.reply_text.split('. ')[0], REASON_SHOWN)})"
+
+
+_STEPS: dict[type, Callable[[Follower, Event[Any, Any], Channel], None]] = {
     spec.Basic.Publish: Follower._published,
     spec.Basic.Deliver: Follower._delivered,
     spec.Basic.GetOk: Follower._delivered,
-    spec.Basic.Ack: Follower._settled_by_client,
-    spec.Basic.Nack: Follower._settled_by_client,
-    spec.Basic.Reject: Follower._settled_by_client,
+    spec.Basic.Ack: Follower._settled,
+    spec.Basic.Nack: Follower._settled,
+    spec.Basic.Reject: Follower._settled,
     spec.Basic.Recover: Follower._recovered,
     spec.Basic.Return: Follower._returned,
-    spec.Confirm.Select: Follower._confirms,
+    spec.Confirm.Select: Follower._select_confirms,
     spec.Channel.Close: Follower._channel_closed,
+    spec.Channel.CloseOk: Follower._channel_ended,
     spec.Connection.Close: Follower._connection_closed,
     type(None): Follower._connection_closed,
 }

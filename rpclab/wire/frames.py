@@ -5,20 +5,34 @@ The frame format is that of AMQP 0-9-1, section 2.3.5: https://www.rabbitmq.com/
 
 from __future__ import annotations
 
+import functools
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
 
-from pika import frame as pika_frame
 from pika import spec
 from pika.amqp_object import Method
+from typing_extensions import TypeVar
+
+if TYPE_CHECKING:
+    from rpclab.wire.routing import Emptied
+
+# The defaults of an `Event`.
+M = TypeVar("M", bound=Method | None, covariant=True, default=Method | None)
+P = TypeVar("P", bound=spec.BasicProperties | None, covariant=True, default=spec.BasicProperties | None)
 
 BODY_KEPT = 4096
+GREETING = b"AMQP"
+GREETING_SIZE = 8
 _HEADER = struct.Struct(">BHL")
-_PROTOCOL_HEADER_SIZE = 8
+_METHOD_NUMBER = struct.Struct(">I")
+_PUBLISH = _METHOD_NUMBER.pack(spec.Basic.Publish.INDEX)
+_CONTENT = struct.Struct(">HHQ")
 _METHOD, _CONTENT_HEADER, _BODY = spec.FRAME_METHOD, spec.FRAME_HEADER, spec.FRAME_BODY
 _KNOWN_FRAMES = (_METHOD, _CONTENT_HEADER, _BODY, spec.FRAME_HEARTBEAT)
+_CARRYING = {method for number, method in spec.methods.items() if spec.has_content(number)}
 
 
 @dataclass
@@ -30,15 +44,19 @@ class Link:
     number : int
         1 for the first connection that the tap took, and so on.
     name : str
-        The ``connection_name`` that the client gave itself, or ``connection N``.
+        The client's ``connection_name``, or ``connection N``.
     pid : int or None
         The client's process, where it said so.
     port : int
-        The broker's port that it goes to: of a cluster, it tells which node.
+        The broker's port that it goes to; in a cluster, it identifies the node.
     readable : bool
-        False once something came by that is no AMQP frame; its bytes go through all the same.
+        False once something passed that is no AMQP frame; its bytes are forwarded anyway.
     closed : bool
-        True when one of its two ends is gone.
+        True when one of its two ends has closed.
+    heard : float
+        When the client sent its last byte, heartbeats included, in seconds of ``time.monotonic()``.
+    disorder : str
+        What came out of order, for example a header without its method, as when two threads write at the same time.
     """
 
     number: int
@@ -47,14 +65,18 @@ class Link:
     port: int = 0
     readable: bool = True
     closed: bool = False
+    heard: float = 0.0
+    disorder: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.name = self.name or f"connection {self.number}"
 
 
-@dataclass(frozen=True)
-class Event:
+@dataclass(eq=False)
+class Event(Generic[M, P]):
     """One AMQP method that crossed a connection, with its content if it carries one, or the connection's end.
+
+    The tap's registry adds what is known of queues before any subscriber gets it; then it does not change.
 
     Attributes
     ----------
@@ -65,7 +87,7 @@ class Event:
     channel : int
         The channel's number; 0 is the connection itself.
     from_client : bool
-        True on its way to the broker, False on its way back.
+        True if it goes to the broker, False if it comes from there.
     method : pika.amqp_object.Method or None
         As pika decoded it, for example a ``pika.spec.Basic.Publish``; None for the end of the TCP connection.
     properties : pika.BasicProperties or None
@@ -75,44 +97,73 @@ class Event:
     size : int
         The length of the whole body in bytes.
     queue : str or None
-        The queue that a delivery came from; None for other methods, and for a consumer that was not seen to begin.
+        The queue of a delivery, by its real name like all names here; for direct reply-to, the routing key. None for
+        other methods, and for a consumer whose beginning the tap did not see.
     queues : tuple of str or None
-        The queues that a published message was put into, as they are shown; None for other methods, and where that is
-        not known.
+        The queues that a published message was put into; None for other methods, or if unknown.
     emptied : tuple of Emptied
-        The queues that lost their messages by it: purged, deleted, or exclusive to a connection that has ended.
+        The queues that it emptied: purged, deleted, or exclusive to a connection that has ended.
     auto_ack : bool
-        Whether a delivery counts as acknowledged with its being sent.
+        Whether a delivery counts as acknowledged when it is sent.
     """
 
     time: float
     link: Link
     channel: int
     from_client: bool
-    method: Method | None
-    properties: spec.BasicProperties | None = None
+    method: M
+    properties: P = None  # type: ignore[assignment]  # P is None for a method without a message
     body: bytes = b""
     size: int = 0
     queue: str | None = None
     queues: tuple[str, ...] | None = None
-    emptied: tuple = ()
+    emptied: tuple[Emptied, ...] = ()
     auto_ack: bool = False
 
     @property
     def name(self) -> str:
         """The method's name in the specification, for example ``Basic.Publish``; ``Closed`` for the end."""
-        return self.method.NAME if self.method else "Closed"
+        return "Closed" if self.method is None else self.method.NAME
+
+
+# The event of a method that carries a message.
+Carrying = Event[M, spec.BasicProperties]
 
 
 @dataclass
 class _Content:
-    """A message of which the method has come, and the rest is still on its way."""
+    """A message whose method has arrived, and the rest is still in flight."""
 
     method: Method
     properties: spec.BasicProperties | None = None
     size: int = 0
     received: int = 0
-    kept: bytearray = field(default_factory=bytearray)
+    kept: bytes = b""
+
+
+class _Disorder(ValueError):
+    """A frame that may not come at this point."""
+
+
+def frame_at(data: bytes | bytearray, start: int = 0) -> tuple[int, int, int] | None:
+    """Return type, channel and end of the frame that begins at a position; None if it is not complete.
+
+    Raises
+    ------
+    ValueError
+        If there is no AMQP frame.
+    """
+    if len(data) - start < spec.FRAME_HEADER_SIZE:
+        return None
+    kind, channel, size = _HEADER.unpack_from(data, start)
+    if kind not in _KNOWN_FRAMES:
+        raise ValueError(f"no AMQP frame: type {kind}")
+    stop = start + spec.FRAME_HEADER_SIZE + size + spec.FRAME_END_SIZE
+    if stop > len(data):
+        return None
+    if data[stop - 1] != spec.FRAME_END:
+        raise ValueError("frame without its end mark")
+    return kind, channel, stop
 
 
 class FrameReader:
@@ -123,7 +174,7 @@ class FrameReader:
     link : Link
         The connection.
     from_client : bool
-        Which of its two directions.
+        The direction.
     emit : callable
         Called with each `Event`, in order.
 
@@ -137,133 +188,125 @@ class FrameReader:
         self.link = link
         self.from_client = from_client
         self._emit = emit
+        self._read: list[Event] = []
         self._buffer = bytearray()
-        self._passed_on = 0
         self._contents: dict[int, _Content] = {}
-        self._dropping: dict[int, int | None] = {}
         self._greeting_pending = from_client
 
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes. Bytes that are no AMQP end the reading of this connection, without an error."""
-        self.sift(data, None)
-
     @property
-    def holds_back(self) -> bool:
-        """Whether bytes have come that were not passed on yet, or whose method was dropped."""
-        return bool(self._dropping) or self._passed_on < len(self._buffer)
+    def incomplete(self) -> bytes:
+        """The bytes of a frame that is not complete yet."""
+        return bytes(self._buffer)
 
-    def sift(self, data: bytes, drop: Callable[[Method], bool] | None) -> bytes:
-        """Take the next bytes and return those to pass on: all but the methods, with their content, to be dropped.
-
-        Parameters
-        ----------
-        drop : callable or None
-            Asked about each method; with None nothing is dropped or held back.
-        """
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Bytes that are not AMQP silently end the reading of this connection."""
+        if self.from_client:
+            self.link.heard = time.monotonic()
         if not self.link.readable:
-            return data
+            return
         self._buffer += data
-        wanted = bytearray()
         try:
-            self._read_frames(wanted, drop)
+            self._read_frames()
+        except _Disorder as error:
+            self.link.readable, self.link.disorder = False, str(error)
+            self._buffer.clear()
         except Exception:  # noqa: BLE001  pika's decoder raises whatever struct, dict and str raise on garbage
             self.link.readable = False
-        if (drop is None and not self._dropping) or not self.link.readable:
-            # A frame that has not come whole is not held back, so that what passes is never delayed by being read.
-            wanted += self._buffer[self._passed_on:]
-            self._passed_on = len(self._buffer)
-        if not self.link.readable:
             self._buffer.clear()
-        return bytes(wanted)
+        # Only now: an error in a subscriber says nothing about the bytes.
+        read, self._read = self._read, []
+        for event in read:
+            self._emit(event)
 
     def close(self) -> None:
-        """Tell that the connection ended, from this side."""
+        """Emit the end of the connection, as seen from this side."""
         self._emit(Event(time.monotonic(), self.link, 0, self.from_client, None))
 
-    def _read_frames(self, wanted: bytearray, drop: Callable[[Method], bool] | None) -> None:
+    def _read_frames(self) -> None:
+        start = 0
         if self._greeting_pending:
-            if len(self._buffer) < _PROTOCOL_HEADER_SIZE:
+            if len(self._buffer) < GREETING_SIZE:
                 return
-            if not self._buffer.startswith(b"AMQP"):
+            if not self._buffer.startswith(GREETING):
                 raise ValueError("no AMQP greeting")
-            self._consume(_PROTOCOL_HEADER_SIZE, wanted)
-            self._greeting_pending = False
-        start, end = 0, len(self._buffer)
-        while end - start >= spec.FRAME_HEADER_SIZE:
-            kind, channel, size = _HEADER.unpack_from(self._buffer, start)
-            if kind not in _KNOWN_FRAMES:
-                raise ValueError(f"no AMQP frame: type {kind}")
-            stop = start + spec.FRAME_HEADER_SIZE + size + spec.FRAME_END_SIZE
-            if stop > end:
-                break
-            if self._buffer[stop - 1] != spec.FRAME_END:
-                raise ValueError("frame without its end mark")
-            raw = bytes(self._buffer[start:stop])
-            if drop is None and not self._dropping:
-                self._take(kind, channel, raw)
-                start = stop
-            else:
-                self._consume(start, wanted)
-                dropped = self._dropped(kind, channel, raw, drop)
-                if not dropped:
-                    self._take(kind, channel, raw)
-                self._consume(len(raw), wanted, dropped)
-                start, end = 0, len(self._buffer)
-        self._consume(start, wanted)
+            self._greeting_pending, start = False, GREETING_SIZE
+        while frame := frame_at(self._buffer, start):
+            kind, channel, stop = frame
+            payload = bytes(self._buffer[start + spec.FRAME_HEADER_SIZE:stop - spec.FRAME_END_SIZE])
+            self._take(kind, channel, payload)
+            start = stop
+        del self._buffer[:start]
 
-    def _consume(self, count: int, wanted: bytearray, dropped: bool = False) -> None:
-        """Remove bytes from the buffer, passing on those that have not been yet."""
-        if not dropped:
-            wanted += self._buffer[self._passed_on : count]
-        del self._buffer[:count]
-        self._passed_on = max(0, self._passed_on - count)
-
-    def _dropped(self, kind: int, channel: int, raw: bytes, drop: Callable[[Method], bool] | None) -> bool:
-        """Tell whether a frame is to be dropped: by its method, or as content of a method that was."""
+    def _take(self, kind: int, channel: int, payload: bytes) -> None:
         if kind == _METHOD:
-            method = pika_frame.decode_frame(raw)[1].method
-            if drop is None or self._passed_on or not drop(method):
-                return False
-            if spec.has_content(method.INDEX):
-                self._dropping[channel] = None
-            return True
-        if channel not in self._dropping or kind == spec.FRAME_HEARTBEAT:
-            return False
-        if kind == _CONTENT_HEADER:
-            self._dropping[channel] = pika_frame.decode_frame(raw)[1].body_size
-        else:
-            self._dropping[channel] -= len(raw) - spec.FRAME_HEADER_SIZE - spec.FRAME_END_SIZE
-        if not self._dropping[channel]:
-            del self._dropping[channel]
-        return True
-
-    def _take(self, kind: int, channel: int, raw: bytes) -> None:
-        if kind == _METHOD:
-            method = pika_frame.decode_frame(raw)[1].method
-            if spec.has_content(method.INDEX):
+            method = _method(payload)
+            if type(method) in _CARRYING:
                 self._contents[channel] = _Content(method)
             else:
                 self._send(channel, method)
         elif kind == _CONTENT_HEADER:
-            content = self._contents[channel]
-            header = pika_frame.decode_frame(raw)[1]
-            content.properties, content.size = header.properties, header.body_size
+            content = self._content(channel, "a message's header without its method")
+            content.properties, content.size = _content(payload)
             self._send_if_complete(channel, content)
         elif kind == _BODY:
-            content = self._contents[channel]
-            body = raw[spec.FRAME_HEADER_SIZE:-spec.FRAME_END_SIZE]
-            content.received += len(body)
-            content.kept += body[: BODY_KEPT - len(content.kept)]
+            content = self._content(channel, "a message's body without its method")
+            if content.properties is None:
+                raise _Disorder("a message's body before its header")
+            content.received += len(payload)
+            content.kept += payload[: BODY_KEPT - len(content.kept)]
             self._send_if_complete(channel, content)
+
+    def _content(self, channel: int, missing: str) -> _Content:
+        if channel not in self._contents:
+            raise _Disorder(missing)
+        return self._contents[channel]
 
     def _send_if_complete(self, channel: int, content: _Content) -> None:
         if content.received >= content.size:
             del self._contents[channel]
-            self._send(channel, content.method, content.properties, bytes(content.kept), content.size)
+            self._send(channel, content.method, content.properties, content.kept, content.size)
 
-    def _send(self, channel: int, method: Method, *content) -> None:
+    def _send(
+        self, channel: int, method: Method, properties: spec.BasicProperties | None = None, body: bytes = b"",
+        size: int = 0,
+    ) -> None:
         if isinstance(method, spec.Connection.StartOk):
-            properties = method.client_properties or {}
-            self.link.name = str(properties.get("connection_name") or self.link.name)
-            self.link.pid = properties.get("pid")
-        self._emit(Event(time.monotonic(), self.link, channel, self.from_client, method, *content))
+            said = method.client_properties or {}
+            self.link.name = str(said.get("connection_name") or self.link.name)
+            self.link.pid = said.get("pid")
+        self._read.append(
+            Event(time.monotonic(), self.link, channel, self.from_client, method, properties, body, size)
+        )
+
+
+def _method(payload: bytes) -> Method:
+    """Decode a method frame; most of what is published has the same one as another message."""
+    return _decoded_once(payload) if payload.startswith(_PUBLISH) else _decoded(payload)
+
+
+def _decoded(payload: bytes) -> Method:
+    method = spec.methods[_METHOD_NUMBER.unpack_from(payload)[0]]()
+    method.decode(payload, _METHOD_NUMBER.size)
+    _make_text(method)
+    return method
+
+
+_decoded_once = functools.lru_cache(maxsize=1_000)(_decoded)
+
+
+def _content(payload: bytes) -> tuple[spec.BasicProperties, int]:
+    """Decode a content header: the properties, and the size of the body."""
+    class_number, _, size = _CONTENT.unpack_from(payload)
+    properties = spec.props[class_number]()
+    properties.decode(payload, _CONTENT.size)
+    _make_text(properties)
+    return properties, size
+
+
+def _make_text(decoded: Method | spec.BasicProperties) -> None:
+    """Turn names that are not UTF-8, which pika leaves as bytes, into text with escapes."""
+    known = vars(decoded)
+    if bytes in map(type, known.values()):
+        for name, value in known.items():
+            if isinstance(value, bytes):
+                known[name] = value.decode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What is known of one message: who published it, who got it, what became of it, and how it was answered."""
+"""What is known of one message: its publisher, its deliveries, what happened to it, and its replies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pika import BasicProperties
 
 from rpclab.table import shortened
+from rpclab.wire.frames import Link
 
 REQUEST, REPLY, MESSAGE = "request", "reply", "message"
 
-# What became of a delivery. "lost" is one that was unacked when its channel or connection ended.
+# What happened to a delivery. "lost" is one that was unacked when its channel or connection ended.
 HELD, ACKED, AUTO_ACKED, REJECTED, REQUEUED, LOST = "held", "acked", "auto-acked", "rejected", "requeued", "lost"
 REMOVED = "removed"
+# What else can happen to a message.
+PUBLISHED, DELIVERED, RETURNED, DEAD_LETTERED = "published", "delivered", "returned", "dead-lettered"
 BACK_IN_THE_QUEUE = (REQUEUED, LOST)
 
 
@@ -30,15 +33,20 @@ class Step:
         ``published``, ``delivered``, ``acked``, ``rejected``, ``requeued``, ``lost``, ``returned`` or
         ``dead-lettered``.
     message : Message
-        To which.
+        The message.
     who : str
-        The connection that did it, or that it was delivered to; of ``dead-lettered``, the queue that it was in before.
+        The connection that did it, or that it was delivered to; for ``dead-lettered``, the queue before.
     queue : str
-        The queue that it concerns, as it is shown.
+        The queue that it concerns, by its real name; for a message published to an exchange, all of them.
     redelivered : bool
-        Of a delivery: whether it is not the first.
+        For a delivery: whether it is not the first.
     link : int
         The connection's number.
+    pid : int or None
+        The connection's process, if the client reported it.
+    cause : str
+        For ``lost``: what ended, ``connection ends`` or ``channel ends``, with the broker's reason if it gave one. The
+        broker may redeliver a message before it gives the reason: until then, the cause is empty.
     """
 
     time: float
@@ -49,24 +57,32 @@ class Step:
     queue: str
     redelivered: bool = False
     link: int = 0
+    pid: int | None = None
+    cause: str = ""
 
 
 @dataclass(eq=False)
 class Delivery:
-    """One time that a message was handed to a consumer.
+    """One delivery of a message to a consumer.
 
     Attributes
     ----------
     queue : str
-        The queue it came from, as it is shown.
+        The queue it came from, by its real name.
     to : str
         The connection that got it, usually a process's name.
     time, settled : float, float or None
         When it was sent, and when its outcome was known, in seconds of ``time.monotonic()``.
     redelivered : bool
-        Whether the broker said that it had been delivered before.
+        Whether the broker marked it as redelivered.
     outcome : str
         ``held``, ``acked``, ``auto-acked``, ``rejected``, ``requeued`` or ``lost``.
+    loss : Step or None
+        For a lost one: the step that records it.
+    link : Link or None
+        The connection that it was sent on.
+    channel, tag : int
+        The channel, and the delivery tag that it has there.
     """
 
     queue: str
@@ -75,11 +91,15 @@ class Delivery:
     redelivered: bool
     outcome: str = HELD
     settled: float | None = None
+    loss: Step | None = None
+    link: Link | None = field(default=None, repr=False)
+    channel: int = field(default=0, repr=False)
+    tag: int = field(default=0, repr=False)
 
 
 @dataclass(eq=False)
 class Message:
-    """One message that was published, or delivered without anybody having seen it published.
+    """One message that was published, or delivered without its publishing being seen.
 
     Attributes
     ----------
@@ -92,7 +112,7 @@ class Message:
     publisher : str or None
         The connection that published it; None if that was not seen.
     exchange, routing_key : str
-        Where it was published to, the routing key as it is shown.
+        Where it was published to.
     properties : pika.BasicProperties
         As they were published.
     body : bytes
@@ -104,23 +124,24 @@ class Message:
     deliveries : list of Delivery
         In order.
     queues : tuple of str or None
-        The queues that it was put into, as they are shown; None if that is not known.
+        The queues that it was put into, by their real names; None if that is not known.
     mandatory : bool
         Whether the publisher wants it back if no queue takes it.
     removed : frozenset of str
-        The queues that were purged or deleted with it in them, as they are shown.
+        The queues that were purged or deleted with it in them, by their real names.
     returned : str
-        Why the broker handed it back, for example ``NO_ROUTE``; empty if it did not.
+        Why the broker returned it, for example ``NO_ROUTE``; empty if it did not.
     dead_lettered : str
-        Why it was moved to another queue, for example ``rejected``; empty if it was not, or nobody took it from there.
+        Why it was moved to another queue, for example ``rejected``; empty if it was not, or no consumer took it from
+        there.
     confirmed : bool
-        Whether the broker told the publisher that it has it.
+        Whether the broker confirmed it to the publisher.
     request : Message or None
-        Of a reply: what it answers.
+        For a reply: its request.
     replies : tuple of Message
-        Of a request: what answered it, in order.
+        For a request: its replies, in order.
     repeats : Message or None
-        Of a request: an earlier one with the same correlation id.
+        For a request: an earlier one of the same client with the same correlation id.
     steps : list of Step
         Everything that happened to it, in order.
     """
@@ -149,9 +170,14 @@ class Message:
 
     @property
     def queue(self) -> str:
+        """The real names of `places`, as one text."""
+        return ", ".join(self.places)
+
+    @property
+    def places(self) -> tuple[str, ...]:
         """The queues that it was put into or came from; if there are none, the one that its routing key names."""
         seen = dict.fromkeys([*(self.queues or ()), *(delivery.queue for delivery in self.deliveries)])
-        return ", ".join(seen) or ("" if self.exchange else self.routing_key)
+        return tuple(seen) or (() if self.exchange else (self.routing_key,))
 
     @property
     def deadline(self) -> float | None:
@@ -161,7 +187,7 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be expected of it: it went nowhere, or each queue's last delivery has ended."""
+        """Whether nothing more can happen to it: no queue took it, or each queue's last delivery has ended."""
         outcomes = self._outcomes
         return bool(self.returned) or self.queues == () or (bool(outcomes) and not any(
             outcome in (None, HELD, *BACK_IN_THE_QUEUE) for outcome in outcomes
@@ -169,26 +195,30 @@ class Message:
 
     @property
     def _outcomes(self) -> list[str | None]:
-        """What became of the last delivery from each queue; None for a queue that has not delivered it yet."""
+        """The outcome of each queue's last delivery; None for a queue that has not delivered it yet."""
         last = dict.fromkeys(self.queues or ()) | {delivery.queue: delivery.outcome for delivery in self.deliveries}
         return [REMOVED if queue in self.removed else outcome for queue, outcome in last.items()]
 
+    def was_in(self, queue: str) -> bool:
+        """Return whether it was delivered from a queue."""
+        return any(given.queue == queue for given in self.deliveries)
+
     def waits_in(self, queue: str) -> bool:
-        """Tell whether it is ready in a queue, for the first time or again."""
+        """Return whether it is ready in a queue, for the first time or again."""
         if queue in self.removed or queue not in {*(self.queues or ()), *(given.queue for given in self.deliveries)}:
             return False
         last = [given.outcome for given in self.deliveries if given.queue == queue]
         return not last or last[-1] in BACK_IN_THE_QUEUE
 
     def state(self, now: float) -> str:
-        """Return what became of it, at a time of ``time.monotonic()``.
+        """Return its state at a time of ``time.monotonic()``.
 
         Returns
         -------
         str
             ``returned``, ``dead-lettered``, ``waiting``, ``expired``, ``held``, ``waiting again``, ``acked``,
-            ``auto-acked``, ``rejected`` or ``removed`` (purged, or gone with its queue); ``no queue`` if none was there
-            to take it, and ``published`` if nothing is known of the exchange that it went to.
+            ``auto-acked``, ``rejected`` or ``removed`` (purged, or deleted with its queue); ``no queue`` if none
+            took it, and ``published`` if nothing is known of its exchange.
         """
         if self.returned:
             return "returned"
@@ -197,13 +227,14 @@ class Message:
             return HELD
         if not outcomes:
             return "published" if self.queues is None else "no queue"
-        if any(outcome in (None, *BACK_IN_THE_QUEUE) for outcome in outcomes):
+        last = outcomes[-1]
+        if last is None or any(outcome in (None, *BACK_IN_THE_QUEUE) for outcome in outcomes):
             late = self.deadline is not None and now > self.deadline
             return "expired" if late else "waiting" if None in outcomes else "waiting again"
-        return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in outcomes else outcomes[-1]
+        return "dead-lettered" if self.dead_lettered else REJECTED if REJECTED in outcomes else last
 
     def answer(self, now: float) -> str:
-        """Return how a request was answered so far; empty for what is no request.
+        """Return how a request was answered so far; empty for other messages.
 
         Returns
         -------
@@ -223,7 +254,7 @@ class Message:
         return "answered with an error" if first.properties.type == "error" else "answered"
 
     def text(self, most: int = 40) -> str:
-        """Return the body as text, cut to a length."""
+        """Return the body as text, shortened to a length."""
         return shortened(self.body.decode(errors="backslashreplace"), most)
 
     def __repr__(self) -> str:

@@ -1,44 +1,54 @@
-"""Which queues a message goes to, by the exchanges, queues and bindings that were seen being declared.
+"""Finds the queues that a message goes to, from the declarations of exchanges, queues and bindings.
 
-The broker does not say where it puts a message until somebody gets it. Its rules are those of
+The broker does not say where it puts a message until a consumer gets it. Its rules are those of
 https://www.rabbitmq.com/docs/exchanges and https://www.rabbitmq.com/docs/dlx.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pika import spec
+from pika.amqp_object import Method
 
-from rpclab.rpc.queues import DIRECT_REPLY_TO
+from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.wire.bindings import Binding, takes
-from rpclab.wire.frames import Event
+from rpclab.wire.frames import Carrying, Event
 
 PREDECLARED = {
     "amq.direct": "direct", "amq.fanout": "fanout", "amq.topic": "topic", "amq.headers": "headers",
     "amq.match": "headers",
 }
+Channel = tuple[int, int]  # the numbers of the connection and of the channel
+OfQueue = (
+    spec.Queue.Declare | spec.Queue.Bind | spec.Queue.Unbind | spec.Queue.Purge | spec.Queue.Delete
+    | spec.Basic.Consume | spec.Basic.Get
+)
+BindingOf = spec.Queue.Bind | spec.Queue.Unbind | spec.Exchange.Bind | spec.Exchange.Unbind
+# What the broker deletes by itself is not seen. Of more queues or exchanges than this, the oldest are forgotten.
+MOST_DECLARED = 10_000
+NO_QUEUE = re.compile(r"^NOT_FOUND - no queue '(.*)' in vhost ")
 
 
 class Emptied(NamedTuple):
-    """A queue that lost its messages, as it is shown and as the broker knows it; the ready ones only, or all."""
+    """A queue that lost its messages: the ready ones only, or all because it was deleted."""
 
     queue: str
-    real_name: str
     deleted: bool
 
 
 @dataclass(frozen=True)
 class DeclaredQueue:
-    """What a queue's declaration said.
+    """A queue's declaration.
 
     Attributes
     ----------
-    name, real_name : str
-        As it is shown, and as the broker knows it.
+    name : str
+        The broker's name for it.
     owner : int or None
         The number of the connection that it is exclusive to.
     arguments : mapping
@@ -46,43 +56,42 @@ class DeclaredQueue:
     """
 
     name: str
-    real_name: str
     owner: int | None = None
     arguments: Mapping = field(default_factory=dict)
 
     @property
     def ttl(self) -> float | None:
-        """For how many seconds a message may wait in it."""
+        """Seconds that a message may wait in it."""
         milliseconds = self.arguments.get("x-message-ttl")
         return None if milliseconds is None else milliseconds / 1000
 
 
 class Routing:
-    """Follows declarations, bindings and deletions.
+    """Follows declarations, bindings and deletions; all names here are the broker's.
 
     Parameters
     ----------
-    shown : callable
-        Turns a queue's name into the one that people are shown; all names here are of that kind.
+    complete : bool
+        Whether every queue is declared where this is told of it. If not, one that was not seen may exist anyway, unless
+        the broker said that it does not.
 
     Attributes
     ----------
     queues : dict of str to DeclaredQueue
-        Those that were seen being declared and not deleted.
-    shown : callable
-        As it was given.
+        Those whose declaration was seen, and no deletion.
     """
 
-    def __init__(self, shown: Callable[[str], str]):
+    def __init__(self, *, complete: bool = True) -> None:
         self.queues: dict[str, DeclaredQueue] = {}
-        self.shown = shown
+        self._complete = complete
+        self._missing: dict[str, None] = {}
         self._types = dict(PREDECLARED)
         self._bindings: defaultdict[str, list[Binding]] = defaultdict(list)
-        self._asked: defaultdict[tuple, deque] = defaultdict(deque)
-        self._last_declared: dict[tuple, str] = {}
+        self._asked: defaultdict[Channel, deque[Method]] = defaultdict(deque)
+        self._last_declared: dict[Channel, str] = {}
 
     def take(self, event: Event) -> list[Emptied]:
-        """Take note of an event, and return the queues that lost messages by it."""
+        """Record an event, and return the queues that it emptied."""
         channel = event.link.number, event.channel
         if event.method is None:
             return self._connection_ended(event.link.number)
@@ -93,10 +102,15 @@ class Routing:
             return self._answered(event, channel, event.method)
         if isinstance(event.method, spec.Channel.Close):
             self._asked.pop(channel, None)
+            self._last_declared.pop(channel, None)
+            if not event.from_client and (missing := NO_QUEUE.search(event.method.reply_text)):
+                self._missing[missing[1]] = None
+                if len(self._missing) > MOST_DECLARED:
+                    self._missing.pop(next(iter(self._missing)))
         return []
 
     def concerns(self, event: Event) -> bool:
-        """Tell whether `take` has any use for an event."""
+        """Return whether `take` needs an event."""
         return type(event.method) in _CONCERNING
 
     def exchange_type(self, exchange: str) -> str | None:
@@ -104,10 +118,10 @@ class Routing:
         return self._types.get(exchange)
 
     def is_bound(self, queue: str) -> bool:
-        """Tell whether a queue has a binding to an exchange with a name."""
+        """Return whether a queue has a binding to an exchange with a name."""
         return any(
             binding.destination == queue and not binding.to_exchange
-            for bindings in self._bindings.values() for binding in bindings
+            for bindings in list(self._bindings.values()) for binding in list(bindings)
         )
 
     def queues_for(self, exchange: str, key: str, headers: Mapping | None) -> list[str] | None:
@@ -118,17 +132,18 @@ class Routing:
             return None
         return list(self._reached(exchange, key, headers or {}, set()))
 
-    def queues_of(self, published: Event) -> tuple[str, ...] | None:
-        """Return the queues that a ``Basic.Publish`` put its message into; None if the exchange was not seen."""
+    def queues_of(self, published: Carrying[spec.Basic.Publish]) -> tuple[str, ...] | None:
+        """Return the queues that a ``Basic.Publish`` put its message into; None if that is not known."""
         method = published.method
         if not method.exchange and not method.routing_key.startswith(DIRECT_REPLY_TO):
-            name = self.shown(method.routing_key)
-            return (name,) if name in self.queues else ()
+            if method.routing_key in self.queues:
+                return (method.routing_key,)
+            return () if self._complete or method.routing_key in self._missing else None
         found = self.queues_for(method.exchange, method.routing_key, published.properties.headers)
-        return None if found is None else tuple(map(self.shown, found))
+        return None if found is None else tuple(found)
 
     def dead_letter_queues(self, queue: str, key: str, headers: Mapping | None) -> list[str]:
-        """Return the queues that a message goes to when this one gives it up; none if it is then gone."""
+        """Return the queues that a message is dead-lettered to; none if it is then dropped."""
         declared = self.queues.get(queue)
         if declared is None or "x-dead-letter-exchange" not in declared.arguments:
             return []
@@ -139,7 +154,7 @@ class Routing:
         """Collect the queues behind an exchange, each once, as the broker does."""
         passed.add(exchange)
         queues: dict[str, None] = {}
-        for binding in self._bindings[exchange]:
+        for binding in self._bindings.get(exchange, ()):
             if not takes(self._types[exchange], binding, key, headers):
                 continue
             if not binding.to_exchange:
@@ -148,81 +163,91 @@ class Routing:
                 queues |= self._reached(binding.destination, key, headers, passed)
         return queues
 
-    def _answered(self, event: Event, channel: tuple, answer) -> list[Emptied]:
-        """Carry out what was asked for first on this channel: requests are answered in their order."""
-        if not self._asked[channel]:
+    def _answered(self, event: Event, channel: Channel, answer: Method | None) -> list[Emptied]:
+        """Apply the channel's first open command: the broker answers commands in their order."""
+        if not self._asked.get(channel):
             return []
         asked = self._asked[channel].popleft()
         return _REQUESTS[type(asked)](self, asked, channel, answer) or []
 
-    def _declare(self, asked, channel: tuple, answer) -> None:
-        real_name = answer.queue if answer else asked.queue
-        name = self.shown(real_name)
+    def _declare(self, asked: spec.Queue.Declare, channel: Channel, answer: spec.Queue.DeclareOk | None) -> None:
+        name = answer.queue if answer else asked.queue
+        self._missing.pop(name, None)
         self._last_declared[channel] = name
         if name not in self.queues or not asked.passive:
             owner = channel[0] if asked.exclusive else None
-            self.queues[name] = DeclaredQueue(name, real_name, owner, asked.arguments or {})
+            self.queues[name] = DeclaredQueue(name, owner, asked.arguments or {})
+        if len(self.queues) > MOST_DECLARED:
+            self._complete = False
+            self.forget(next(iter(self.queues)))
 
-    def _declare_exchange(self, asked, channel: tuple, answer) -> None:
+    def _declare_exchange(self, asked: spec.Exchange.Declare, channel: Channel, answer: object) -> None:
         if not asked.passive:
             self._types[asked.exchange] = asked.type
+        if len(self._types) > MOST_DECLARED:
+            self._forget_exchange(next(name for name in self._types if name not in PREDECLARED))
 
-    def _bind(self, asked, channel: tuple, answer) -> None:
+    def _bind(self, asked: spec.Queue.Bind | spec.Exchange.Bind, channel: Channel, answer: object) -> None:
         binding = self._binding(asked, channel)
         exchange = _source(asked)
         if binding not in self._bindings[exchange]:
             self._bindings[exchange].append(binding)
 
-    def _unbind(self, asked, channel: tuple, answer) -> None:
+    def _unbind(self, asked: spec.Queue.Unbind | spec.Exchange.Unbind, channel: Channel, answer: object) -> None:
         binding = self._binding(asked, channel)
         exchange = _source(asked)
         if binding in self._bindings[exchange]:
             self._bindings[exchange].remove(binding)
 
-    def _binding(self, asked, channel: tuple) -> Binding:
+    def _binding(self, asked: BindingOf, channel: Channel) -> Binding:
         arguments = tuple(sorted((asked.arguments or {}).items()))
         if isinstance(asked, spec.Exchange.Bind | spec.Exchange.Unbind):
             return Binding(asked.destination, True, asked.routing_key, arguments)
-        return Binding(self._queue_of(asked, channel), False, asked.routing_key, arguments)
+        return Binding(self.queue_meant(asked, channel), False, asked.routing_key, arguments)
 
-    def _queue_of(self, asked, channel: tuple) -> str:
-        """Return which queue is meant; without a name it is the one that the channel declared last."""
-        return self.shown(asked.queue) if asked.queue else self._last_declared.get(channel, "")
+    def queue_meant(self, asked: OfQueue, channel: Channel) -> str:
+        """Return the queue of a method; without a name it is the one that the channel declared last."""
+        return asked.queue or self._last_declared.get(channel, "")
 
-    def _purge(self, asked, channel: tuple, answer) -> list[Emptied]:
-        return [self._emptied(self._queue_of(asked, channel), deleted=False)]
+    def _purge(self, asked: spec.Queue.Purge, channel: Channel, answer: object) -> list[Emptied]:
+        return [Emptied(self.queue_meant(asked, channel), deleted=False)]
 
-    def _delete(self, asked, channel: tuple, answer) -> list[Emptied]:
-        return [self.forget(self._queue_of(asked, channel))]
+    def _delete(self, asked: spec.Queue.Delete, channel: Channel, answer: object) -> list[Emptied]:
+        return [self.forget(self.queue_meant(asked, channel))]
 
-    def _delete_exchange(self, asked, channel: tuple, answer) -> None:
-        self._types.pop(asked.exchange, None)
-        self._bindings.pop(asked.exchange, None)
+    def _delete_exchange(self, asked: spec.Exchange.Delete, channel: Channel, answer: object) -> None:
+        self._forget_exchange(asked.exchange)
+
+    def _forget_exchange(self, exchange: str) -> None:
+        self._types.pop(exchange, None)
+        self._bindings.pop(exchange, None)
+        self._unbind_from_all(exchange, is_exchange=True)
 
     def forget(self, queue: str) -> Emptied:
-        """Take note that a queue is gone, with its bindings."""
-        emptied = self._emptied(queue, deleted=True)
+        """Record that a queue was deleted, with its bindings."""
         self.queues.pop(queue, None)
-        for bindings in self._bindings.values():
-            bindings[:] = [binding for binding in bindings if binding.to_exchange or binding.destination != queue]
-        return emptied
+        self._unbind_from_all(queue, is_exchange=False)
+        return Emptied(queue, deleted=True)
 
-    def _emptied(self, queue: str, *, deleted: bool) -> Emptied:
-        declared = self.queues.get(queue)
-        return Emptied(queue, declared.real_name if declared else queue, deleted)
+    def _unbind_from_all(self, destination: str, *, is_exchange: bool) -> None:
+        for exchange, bindings in list(self._bindings.items()):
+            bindings[:] = [one for one in bindings if (one.destination, one.to_exchange) != (destination, is_exchange)]
+            if not bindings:
+                del self._bindings[exchange]
 
     def _connection_ended(self, link: int) -> list[Emptied]:
-        """Forget what a connection asked for; its exclusive queues end with it."""
-        for channel in [channel for channel in self._asked if channel[0] == link]:
-            del self._asked[channel]
+        """Forget a connection's open commands, and delete its exclusive queues."""
+        for known in (self._asked, self._last_declared):
+            for channel in [channel for channel in known if channel[0] == link]:
+                del known[channel]
         return [self.forget(queue.name) for queue in list(self.queues.values()) if queue.owner == link]
 
 
-def _source(asked) -> str:
+def _source(asked: BindingOf) -> str:
     return asked.source if isinstance(asked, spec.Exchange.Bind | spec.Exchange.Unbind) else asked.exchange
 
 
-_REQUESTS = {
+_REQUESTS: dict[type, Callable[[Routing, Any, Channel, Any], list[Emptied] | None]] = {
     spec.Queue.Declare: Routing._declare,
     spec.Queue.Bind: Routing._bind,
     spec.Queue.Unbind: Routing._unbind,

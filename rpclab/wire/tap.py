@@ -1,14 +1,17 @@
-"""A TCP proxy on loopback through which all of a lab's connections go, so that one can see what crosses them.
+"""A TCP proxy on loopback through which all of a lab's connections go, so that the lab sees what crosses them.
 
-Bytes are forwarded first, untouched and with back-pressure both ways; only then are they read.
+Bytes are read first and then forwarded, unchanged and with back-pressure both ways. So the lab knows first what a
+client or the broker can know, and what the tap saw first cannot be the effect of what it saw later. Only the broker's
+own actions, such as ending a connection, may be seen after their effects on another connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -18,10 +21,13 @@ from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, LabError
 from rpclab.wire.frames import Event, FrameReader, Link
+from rpclab.wire.gate import Frame
+from rpclab.wire.listeners import Listeners
 from rpclab.wire.registry import Registry
-from rpclab.wire.side import Side
+from rpclab.wire.relay import Side
 
 EVENTS_KEPT = 20_000
+LOOPBACK = "127.0.0.1"
 START_SECONDS = 5
 
 T = TypeVar("T")
@@ -33,28 +39,36 @@ class Tap:
     Parameters
     ----------
     broker : Broker
-        Where the bytes go. For each node of a cluster there is a port, whose connections go to this node alone.
+        Where the bytes go. Each node of a cluster has its own port, whose connections go to this node alone.
     keep : int
         How many events are remembered; the oldest go first.
+    host, port : str, int
+        Where to listen: on loopback, at ports that are free, unless given. A port is that of the first node.
+    complete : bool
+        Whether all queues are declared through this tap, as in a lab; see `Registry`.
 
     Attributes
     ----------
     ports : list of int
-        The ports on 127.0.0.1 to connect to instead of the broker's, one for each node.
+        The ports to connect to instead of the broker's, one for each node.
     port : int
         The first of them.
     events : collections.deque of Event
         The most recent events.
     registry : Registry
-        Who consumes from which queue, and whose the queues are that the broker named.
+        Which connection consumes from which queue, and owns which queue that the broker named.
     """
 
-    def __init__(self, broker: Broker, *, keep: int = EVENTS_KEPT):
+    def __init__(
+        self, broker: Broker, *, keep: int = EVENTS_KEPT, host: str = LOOPBACK, port: int = 0, complete: bool = True,
+    ):
         self.events: deque[Event] = deque(maxlen=keep)
         self.ports: list[int] = []
         self._broker = broker
-        self.registry = Registry()
-        self._subscribers: list[Callable[[Event], None]] = []
+        self._host = host
+        self.registry = Registry(complete=complete)
+        self._subscribers: Listeners[Event] = Listeners()
+        self._gatekeeper: Callable[[Frame], bool] | None = None
         self._clients: set[Side] = set()
         self._sides: set[Side] = set()
         self._tasks: set[asyncio.Task] = set()
@@ -62,45 +76,44 @@ class Tap:
         self._ready = threading.Event()
         self._failure: OSError | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="rpclab tap", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=[port], name="rpclab tap", daemon=True)
         self._thread.start()
         if not self._ready.wait(START_SECONDS) or self._failure:
-            raise BrokerUnavailable(f"The lab could not listen on 127.0.0.1: {self._failure or 'no answer'}.")
+            if getattr(self._failure, "errno", None) == errno.EADDRINUSE:
+                raise LabError(f"Port {port} on {host} is used by another program. Choose another port, or none.")
+            raise BrokerUnavailable(f"Could not listen on {host}: {self._failure or 'no answer'}.")
 
     @property
     def port(self) -> int:
         return self.ports[0]
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call a function with each event from now on, in the tap's thread: it must return quickly and not raise.
+        """Call a function with each event from now on.
+
+        It runs in the tap's thread before the event's bytes are forwarded: it must return quickly. If it raises, the
+        traceback is printed once; the traffic and the other subscribers go on.
 
         Returns
         -------
         callable
-            Call it to end the subscription.
+            Call it to end the subscription; calling it again has no effect.
         """
-        self._subscribers.append(callback)
-        return lambda: self.unsubscribe(callback)
-
-    def unsubscribe(self, callback: Callable[[Event], None]) -> None:
-        """End a subscription; a second time does nothing."""
-        if callback in self._subscribers:
-            self._subscribers.remove(callback)
+        return self._subscribers.add(callback)
 
     def replay(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call a function with the events that are remembered, and then with each from now on; see `subscribe`."""
+        """Call a function with the remembered events, and then with each new one; see `subscribe`."""
 
         def start() -> None:
             for event in self.events:
                 callback(event)
-            self._subscribers.append(callback)
+            self._subscribers.add(callback)
 
         self._in_thread(start)
-        return lambda: self.unsubscribe(callback)
+        return lambda: self._subscribers.drop(callback)
 
     @contextmanager
-    def subscription(self, callback: Callable[[Event], None]):
-        """Subscribe for the length of a ``with`` block."""
+    def subscription(self, callback: Callable[[Event], None]) -> Iterator[None]:
+        """Subscribe during a ``with`` block."""
         unsubscribe = self.subscribe(callback)
         try:
             yield
@@ -108,10 +121,10 @@ class Tap:
             unsubscribe()
 
     def catch_up(self) -> None:
-        """Return when all that had arrived before the call has been read.
+        """Return when the tap has read what had arrived at its sockets before the call.
 
-        What somebody has received by way of the tap has. What was only sent usually has, but on a busy machine it may
-        still be on its way.
+        What a client or the broker has received needs no call: the tap reads before it forwards. Use this for what a
+        client has only sent, such as an acknowledgement. On a busy machine it may not have arrived at the tap yet.
         """
         # What has arrived when a round of the loop begins is read in that round; the first one may have begun before.
         for _ in range(2):
@@ -122,12 +135,12 @@ class Tap:
         return [client.reader.link for client in list(self._clients)]
 
     def cut(self, name: str | None = None) -> int:
-        """Break connections off with a TCP reset, as when a machine crashes or a firewall interferes.
+        """Cut connections with a TCP reset, as a crashed machine or a firewall does.
 
         Parameters
         ----------
         name : str, optional
-            Which: all that have this name, or simply all.
+            All connections with this name; all of the lab by default.
 
         Returns
         -------
@@ -142,51 +155,75 @@ class Tap:
         return self._on_both_sides(name, Side.reset)
 
     def hang_up(self, name: str | None = None) -> int:
-        """Close connections in good order of TCP, without a word of AMQP; see `cut` for the rest."""
+        """Close TCP connections cleanly (FIN), without an AMQP close; see `cut` for the rest."""
         return self._on_both_sides(name, Side.end)
 
     def freeze(self, name: str | None = None, *, answers_only: bool = False) -> int:
-        """Make connections a black hole: nothing passes, and nobody is told; see `cut` for the rest.
+        """Make connections a black hole: nothing passes, and neither end notices; see `cut` for the rest.
 
         Parameters
         ----------
         name : str, optional
             Which connections.
         answers_only : bool
-            Whether what the client says still passes, and only what the broker says does not.
+            Whether to hold back only what the broker sends.
         """
         return self._on_both_sides(
             name, lambda side: None if answers_only and side.reader.from_client else side.hold(frozen=True)
         )
 
     def thaw(self, name: str | None = None) -> int:
-        """End `freeze`; what was sent meanwhile arrives."""
+        """End `freeze`; what was sent in between arrives."""
         return self._on_both_sides(name, lambda side: side.hold(frozen=False))
 
     def delay(self, seconds: float, name: str | None = None) -> int:
-        """Pass on everything so many seconds late, each way, until told otherwise; see `cut` for the rest."""
+        """Forward everything with a delay in seconds, each way, until changed; see `cut` for the rest."""
         return self._on_both_sides(name, lambda side: side.pass_later(seconds))
 
     def drop_next(self, method: str, name: str | None = None) -> int:
-        """Swallow the next method of this name, such as ``Basic.Ack``, in either direction; see `cut` for the rest."""
-        return self._on_both_sides(name, lambda side: side.drop_next(method))
+        """Drop the next method of this name, such as ``Basic.Ack``, in either direction; see `cut` for the rest."""
+        return self._on_both_sides(name, lambda side: side.gate.drop_next(method))
+
+    @contextmanager
+    def gatekeeper(self, ask: Callable[[Frame], bool]) -> Iterator[None]:
+        """During a ``with`` block, ask a function about each frame before it passes.
+
+        Parameters
+        ----------
+        ask : callable
+            Takes a `Frame` and returns whether it passes. With a method that does not, its message does not pass
+            either. The function runs in the tap's thread: it must return quickly and not raise. It may cut, freeze and
+            thaw connections. A frame whose connection it cuts does not pass. A frame whose connection it freezes waits
+            until the connection is thawed, and the function is asked about it again then.
+        """
+        self._in_thread(lambda: self._keep_gates(ask))
+        try:
+            yield
+        finally:
+            self._in_thread(lambda: self._keep_gates(None))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the proxy runs."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """End the proxy and the connections that go through it."""
-        if self._thread.is_alive():
+        if self.is_open:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
     def __enter__(self) -> Tap:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _run(self) -> None:
+    def _run(self, port: int) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            servers = [self._loop.run_until_complete(self._listen(node)) for node in self._broker.all]
+            places = [(self._broker, port), *((node, 0) for node in self._broker.others)]
+            servers = [self._loop.run_until_complete(self._listen(*place)) for place in places]
             self.ports = [server.sockets[0].getsockname()[1] for server in servers]
             self._ready.set()
             self._loop.run_forever()
@@ -205,12 +242,12 @@ class Tap:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for side in list(self._sides):
             side.reset()
-        # A reset is carried out in one of the loop's next rounds.
+        # A reset happens in one of the loop's next rounds.
         while self._sides:
             await asyncio.sleep(0)
 
-    async def _listen(self, node: Broker) -> asyncio.Server:
-        return await self._loop.create_server(partial(self._accept, node), "127.0.0.1", 0)
+    async def _listen(self, node: Broker, port: int) -> asyncio.Server:
+        return await self._loop.create_server(partial(self._accept, node), self._host, port)
 
     def _accept(self, node: Broker) -> Side:
         self._links += 1
@@ -219,10 +256,16 @@ class Tap:
         client = Side(FrameReader(link, True, self._publish), opened, self._side_closed)
         broker = Side(FrameReader(link, False, self._publish), self._broker_opened, self._side_closed)
         client.peer, broker.peer = broker, client
+        client.gate.ask = broker.gate.ask = self._gatekeeper
         return client
 
+    def _keep_gates(self, ask: Callable[[Frame], bool] | None) -> None:
+        self._gatekeeper = ask
+        for client in self._clients:
+            client.gate.ask = client.peer.gate.ask = ask
+
     def _client_opened(self, node: Broker, client: Side) -> None:
-        client.hold(frozen=True)  # until there is somebody to pass its bytes on to
+        client.hold()  # until the other socket is open
         self._clients.add(client)
         self._sides.add(client)
         reaching = self._loop.create_task(self._reach(node, client))
@@ -231,7 +274,10 @@ class Tap:
 
     def _broker_opened(self, broker: Side) -> None:
         self._sides.add(broker)
-        broker.peer.hold(frozen=False)
+        if broker.reader.link.closed:
+            broker.end()  # the client has closed in between
+        else:
+            broker.peer.hold()
 
     def _side_closed(self, side: Side) -> None:
         link = side.reader.link
@@ -249,11 +295,11 @@ class Tap:
                 lambda: client.peer, node.host, node.port, ssl=secure, server_hostname=node.host if secure else None,
             )
         except OSError:
-            # Not by a reset: pika raises a bare ValueError at one that comes while it still connects.
+            # Not with a reset: pika raises a bare ValueError if one comes while it connects.
             client.end()
 
     def _on_both_sides(self, name: str | None, action: Callable[[Side], None]) -> int:
-        """Do something to both sockets of each connection of a name, in the tap's thread."""
+        """Call a function with both sockets of each connection of a name, in the tap's thread."""
 
         def act() -> int:
             chosen = [client for client in self._clients if name in (None, client.reader.link.name)]
@@ -265,11 +311,13 @@ class Tap:
         count = self._in_thread(act)
         if name is not None and not count:
             names = ", ".join(sorted(link.name for link in self.links())) or "none"
-            raise LabError(f"No open connection is called {name!r}. Open ones: {names}.")
+            raise LabError(f"No open connection has the name {name!r}. Open ones: {names}.")
         return count
 
     def _in_thread(self, action: Callable[[], T]) -> T:
-        """Have something done in the tap's thread and return what it returns."""
+        """Run a function in the tap's thread and return what it returns."""
+        if threading.current_thread() is self._thread:
+            return action()
         done: Future[T] = Future()
 
         def act() -> None:
@@ -282,7 +330,9 @@ class Tap:
         return done.result(START_SECONDS)
 
     def _publish(self, event: Event) -> None:
-        event = self.registry.take(event)
+        try:
+            event = self.registry.take(event)
+        except Exception:  # noqa: BLE001  an event that the registry fails at is passed on as it came
+            self._subscribers.report(self.registry.take)
         self.events.append(event)
-        for subscriber in tuple(self._subscribers):
-            subscriber(event)
+        self._subscribers.tell(event)

@@ -1,4 +1,4 @@
-"""What a virtual host consists of at present, as a graph in Mermaid's language, which JupyterLab draws.
+"""What a virtual host consists of now, as a graph in Mermaid's language, which JupyterLab draws.
 
 The grammar: https://mermaid.js.org/syntax/flowchart.html.
 """
@@ -7,35 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rpclab.wire.diagram import MERMAID, Picture, escaped, place, printable, spoken
+from rpclab.story.diagram import MERMAID, Picture, escaped, place, printable, spoken
 
 
 def topology(
     queues: Iterable[Mapping], bindings: Iterable[Mapping], exchanges: Iterable[Mapping],
     consumers: Mapping[str, Sequence[str]],
 ) -> Picture:
-    """Return a graph of exchanges, bindings, queues and who consumes from them; see `Lab.topology`."""
+    """Return a graph of exchanges, bindings, queues and consumers; see `Lab.topology`.
+
+    Parameters
+    ----------
+    queues, bindings, exchanges : iterable of mapping
+        Rows of `Lab.queues`, `Lab.bindings` and `Lab.exchanges`.
+    consumers : mapping of str to sequence of str
+        The names of the connections that consume from each queue, by its real name.
+    """
     bindings = [binding for binding in bindings if binding["exchange"] != "(default)"]
     bound = {binding["exchange"] for binding in bindings}
     types = {exchange["name"]: exchange["type"] for exchange in exchanges}
-    shapes, edges, text = {}, [], []
+    shapes, edges, text, names = {}, [], [], {}
     for name in sorted(bound | {name for name in types if not name.startswith(("amq.", "(default)"))}):
         shapes["exchange", name] = f'{{{{"{escaped(name)}<br/>{escaped(types.get(name, "?"))} exchange"}}}}'
         text.append(f"exchange {name} ({types.get(name, '?')})")
     for queue in queues:
         counts = f"{_count(queue['ready'])} ready, {_count(queue['unacked'])} unacked"
-        shapes["queue", queue["name"]] = f'[["{escaped(queue["name"])}<br/>{counts}"]]'
+        names[queue["queue"]] = queue["name"]
+        shapes["queue", queue["queue"]] = f'[["{escaped(queue["name"])}<br/>{counts}"]]'
         text.append(f"{place(queue['name'])}: {counts}")
     for binding in bindings:
         kind, key = binding["kind"], binding["routing key"]
-        edges.append((("exchange", binding["exchange"]), (kind, binding["destination"]), key))
+        edges.append((("exchange", binding["exchange"]), (kind, binding["destination name"]), key))
         text.append(f"{binding['exchange']} -> {binding['destination']}" + (f" by {key!r}" if key else ""))
-    for queue, names in consumers.items():
-        for name in dict.fromkeys(names):
-            count = names.count(name)
+    for taken, consuming in consumers.items():
+        for name in dict.fromkeys(consuming):
+            count = consuming.count(name)
             shapes["consumer", name] = f'(["{escaped(name)}"])'
-            edges.append((("queue", queue), ("consumer", name), "" if count == 1 else f"{count} consumers"))
-            text.append(f"{queue} -> {name}" + (f" ({count} consumers)" if count > 1 else ""))
+            edges.append((("queue", taken), ("consumer", name), "" if count == 1 else f"{count} consumers"))
+            text.append(f"{names[taken]} -> {name}" + (f" ({count} consumers)" if count > 1 else ""))
     ids = {thing: f"n{number}" for number, thing in enumerate(shapes, 1)}
     said = printable("\n".join(text) or "(no queues)")
     source = ["flowchart LR", *spoken("Exchanges, queues and consumers", said)]

@@ -1,17 +1,17 @@
-"""What each process has taken, has at hand and has done, put together from the lab's story."""
+"""What each process holds and has done, from the lab's story."""
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rpclab.rpc.memory import SUFFIX
-from rpclab.wire.frames import Event
+from rpclab.rpc.reliability.reply_memory import SUFFIX
+from rpclab.story.story import Story
 from rpclab.wire.messages import ACKED, AUTO_ACKED, LOST, REJECTED, REQUEUED, Step
-from rpclab.wire.story import Story
-from rpclab.wire.tap import Tap
+
+PROCESSES_KEPT = 1_000
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Record:
     redelivered : int
         Deliveries that were not the first of their message.
     held : dict of tuple to Step
-        The deliveries that it has at hand, in the order in which they came.
+        The deliveries that it holds, in the order in which they came.
     """
 
     done: int = 0
@@ -34,55 +34,41 @@ class Record:
 
 
 class Work:
-    """Follows the processes of a lab, told apart by their pids: two of them may have a name in common.
+    """Follows the processes of a lab, by their pids: two of them may have the same name.
 
     Parameters
     ----------
     story : Story
         The lab's messages.
-    tap : Tap
-        Its connections, which say which process they belong to.
     changed : callable
         Called in the tap's thread when something changed.
     """
 
-    def __init__(self, story: Story, tap: Tap, changed: Callable[[], None]):
-        self._tap = tap
+    def __init__(self, story: Story, changed: Callable[[], None]):
         self._changed = changed
         self._lock = threading.Lock()
-        self._pids: dict[int, int | None] = {}
-        self._records: defaultdict[int | None, Record] = defaultdict(Record)
-        # The story tells of connections by their numbers. Those that are closed by now are known from the tap's events.
-        tap.replay(self._meet)()
+        self._records: OrderedDict[int, Record] = OrderedDict()
         self.close = story.listen(self._take, past=True)
 
-    def of(self, pid: int) -> Record:
-        """Return a copy of what is known of one process."""
+    def of(self, pid: int | None) -> Record:
+        """Return a copy of what is known of one process; empty for one that has no pid yet."""
         with self._lock:
-            record = self._records[pid]
+            record = Record() if pid is None else self._records.get(pid, Record())
             return Record(record.done, record.redelivered, dict(record.held))
 
-    def _meet(self, event: Event) -> None:
-        self._pids[event.link.number] = event.link.pid
-
-    def _pid(self, link: int) -> int | None:
-        if link not in self._pids:
-            self._pids.update((each.number, each.pid) for each in self._tap.links())
-        return self._pids.setdefault(link, None)
-
     def _take(self, step: Step) -> None:
-        # What a service looks up in its memory of replies is no work that anybody gave it.
-        if step.what in _STEPS and not step.queue.endswith(SUFFIX):
+        # What a service looks up in its memory of replies is no request.
+        if step.pid is not None and step.what in _STEPS and not step.queue.endswith(SUFFIX):
             with self._lock:
-                _STEPS[step.what](self, step, self._records[self._pid(step.link)])
+                record = self._records.setdefault(step.pid, Record())
+                self._records.move_to_end(step.pid)
+                _STEPS[step.what](self, step, record)
+                if len(self._records) > PROCESSES_KEPT:
+                    self._records.popitem(last=False)
             self._changed()
 
     def _delivered(self, step: Step, record: Record) -> None:
-        if step.redelivered:
-            record.redelivered += 1
-            # Who had it before has lost it, though the end of that connection may still be on its way.
-            for other in self._records.values():
-                other.held.pop(_key(step), None)
+        record.redelivered += step.redelivered
         if any(each.outcome == AUTO_ACKED and each.time == step.time for each in step.message.deliveries):
             record.done += 1
         else:

@@ -5,20 +5,23 @@ The grammar: https://vega.github.io/vega-lite/docs/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rpclab.wire.diagram import Picture, ends, place, printable
-from rpclab.wire.messages import Message
+from rpclab.story.diagram import Picture, ends, place, printable
+from rpclab.wire.messages import DEAD_LETTERED, Message
 
 VEGALITE = "application/vnd.vegalite.v5+json"
 MOST_BARS = 200
-# What takes no time to speak of is drawn as this part of the whole, so that it can be seen, and is not labelled.
+# Very short phases are drawn as this part of the whole, so that they are visible, and without a label.
 SHORTEST_SHOWN = 150
 SHORTEST_LABELLED = 10
 COLOURS = {"waiting": "#f2c14e", "held": "#5b9bd5"}
 
 
-def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001, most: int = MOST_BARS) -> Picture:
+def timeline(
+    messages: Sequence[Message], now: float, shown: Callable[[str], str] = str, *, round_to: float = 0.001,
+    most: int = MOST_BARS,
+) -> Picture:
     """Return a chart with a lane for each queue and each process; see `Story.timeline`."""
     first, last = ends(messages, most)
     chosen = [*first, *last]
@@ -27,9 +30,9 @@ def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001
     def rounded(moment: float) -> float:
         return round(round((moment - begin) / round_to) * round_to, 6)
 
-    bars = [
+    bars: list[dict] = [
         {"lane": lane, "phase": phase, "message": message.name, "start": rounded(start), "stop": rounded(stop)}
-        for message in chosen for lane, phase, start, stop in _phases(message, now)
+        for message in chosen for lane, phase, start, stop in _phases(message, now, shown)
         if phase != "waiting" or rounded(stop) > rounded(start)
     ]
     lanes = list(dict.fromkeys(bar["lane"] for bar in bars))
@@ -38,25 +41,27 @@ def timeline(messages: Sequence[Message], now: float, *, round_to: float = 0.001
     return Picture(VEGALITE, _chart(bars, lanes, left_out), _timeline_text(bars, lanes) + left_out)
 
 
-def _phases(message: Message, now: float) -> list[tuple[str, str, float, float]]:
-    """Return lane, phase, begin and end of what a message went through."""
-    phases, left = [], {}
+def _phases(message: Message, now: float, shown: Callable[[str], str]) -> list[tuple[str, str, float, float]]:
+    """Return lane, phase, begin and end of each phase of a message."""
+    phases: list[tuple[str, str, float, float]] = []
+    left: dict[str, float] = {}
     for delivery in message.deliveries:
         came = left.get(delivery.queue, _first_came(message, delivery.queue))
-        phases.append((place(delivery.queue), "waiting", came, delivery.time))
+        phases.append((place(shown(delivery.queue)), "waiting", came, delivery.time))
         left[delivery.queue] = until = delivery.settled if delivery.settled is not None else now
         if until > delivery.time:
             phases.append((delivery.to, "held", delivery.time, until))
     if message.state(now) in ("waiting", "waiting again", "expired") and not message.exchange:
         came = max([message.time, *left.values()])
         gone = message.deadline if message.deadline is not None and message.deadline < now else now
-        phases.append((place(message.queue), "waiting", came, max(came, gone)))
+        waits = ", ".join(map(shown, message.places))
+        phases.append((place(waits), "waiting", came, max(came, gone)))
     return phases
 
 
 def _first_came(message: Message, queue: str) -> float:
     """Return when a message came into a queue for the first time."""
-    moved = [step.who for step in message.steps if step.what == "dead-lettered" and step.queue == queue]
+    moved = [step.who for step in message.steps if step.what == DEAD_LETTERED and step.queue == queue]
     settled = [delivery.settled for delivery in message.deliveries if delivery.queue in moved and delivery.settled]
     return max(settled, default=message.time)
 
