@@ -1,0 +1,1 @@
+"""Operating a running system by code: fire requests, command processes, inject faults, watch a queue."""
