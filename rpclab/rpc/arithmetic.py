@@ -1,29 +1,30 @@
-"""The course's two services, addition and Fibonacci numbers, and the clients that ask them.
+"""The course's two services, addition and Fibonacci numbers, and their clients.
 
-Their messages are text: ``"3,5"`` is answered by ``"8"``, ``"30"`` by ``"832040"``.
+Their messages are text: the reply to ``"3,5"`` is ``"8"``, the reply to ``"30"`` is ``"832040"``.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from rpclab.rpc.client import RpcClient
-from rpclab.rpc.queues import ADDITION_QUEUE, FIBONACCI_QUEUE
-from rpclab.rpc.service import RpcServer
+from rpclab.rpc.protocol import ADDITION_QUEUE, FIBONACCI_QUEUE
+from rpclab.rpc.rpc_server import RpcServer
 
-# The recursive way takes a second or two at this number and doubles its time about every other one after it.
+# Recursion takes a second or two for this number, and about twice as long for every second one after it.
 FIBONACCI_LIMIT = 35
 
-# Python refuses to convert longer ones, so as not to be kept busy by a single number.
+# Python refuses to convert longer ones, because a single number could keep it busy.
 MOST_DIGITS = 4000
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class AdditionServer(RpcServer):
-    """Adds two integers: ``"3,5"`` is answered by ``"8"``."""
+    """Adds two integers: the reply to ``"3,5"`` is ``"8"``."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         super().__init__(ADDITION_QUEUE, **options)
 
     def handle(self, body: str) -> int:
@@ -34,16 +35,16 @@ class AdditionServer(RpcServer):
 
 
 class FibonacciServer(RpcServer):
-    """Computes Fibonacci numbers the slow, recursive way, so that there is something to wait for."""
+    """Computes Fibonacci numbers by slow recursion, so that a request takes time."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         super().__init__(FIBONACCI_QUEUE, **options)
 
     def handle(self, body: str) -> int:
         """Return the Fibonacci number whose index is in the text, from 0 to 35."""
         (n,) = integers(body, 1)
         if not 0 <= n <= FIBONACCI_LIMIT:
-            raise ValueError(f"fib({n}) is not served here: send an integer from 0 to {FIBONACCI_LIMIT}")
+            raise ValueError(f"fib({n}) takes too long: send an integer from 0 to {FIBONACCI_LIMIT}")
         print(f" [.] fib({n})", flush=True)
         return self.fib(n)
 
@@ -57,28 +58,28 @@ class FibonacciServer(RpcServer):
 
 
 class AddClient(RpcClient):
-    """Asks the addition service: ``AddClient().call(3, 5)`` returns 8."""
+    """Calls the addition service: ``AddClient().call(3, 5)`` returns 8."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         super().__init__(ADDITION_QUEUE, **options)
 
     def add(self, x: int, y: int, *, timeout: float | None = None) -> int:
-        """Return x + y, worked out by a server."""
-        return self.call(x, y, timeout=timeout)
+        """Return x + y, computed by a server."""
+        return int(self.call(x, y, timeout=timeout))
 
-    def encode(self, x: int, y: int) -> str:
+    def encode(self, x: int, y: int) -> str:  # type: ignore[override]  # each service has its own arguments
         """Write two integers as the service reads them."""
         return f"{x},{y}"
 
     def decode(self, body: str) -> int:
-        """Read the service's answer."""
+        """Read the service's reply."""
         return int(body)
 
 
 class FibonacciClient(RpcClient):
-    """Asks the Fibonacci service: ``FibonacciClient().call(30)`` returns 832040."""
+    """Calls the Fibonacci service: ``FibonacciClient().call(30)`` returns 832040."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         super().__init__(FIBONACCI_QUEUE, **options)
 
     def encode(self, n: int) -> str:
@@ -86,12 +87,12 @@ class FibonacciClient(RpcClient):
         return str(n)
 
     def decode(self, body: str) -> int:
-        """Read the service's answer."""
+        """Read the service's reply."""
         return int(body)
 
 
 def integers(text: str, count: int) -> list[int]:
-    """Read so many integers, separated by commas.
+    """Return `count` integers, separated by commas in the text.
 
     Raises
     ------

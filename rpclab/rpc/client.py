@@ -1,76 +1,28 @@
-"""The client's side: send a request, go on, and get the answer that belongs to it."""
+"""The client: send a request, and get the reply that belongs to it; `pending_calls` shows how."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import threading
-import time
-import uuid
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+import weakref
+from typing import Any
 
 import pika
 
 from rpclab.broker.connect import Where, copies
-from rpclab.environment import all_connection_parameters
-from rpclab.errors import (
-    BrokerUnavailable,
-    ClientClosed,
-    ConnectionLost,
-    InvalidOption,
-    LabError,
-    RemoteError,
-    RpcTimeout,
-)
-from rpclab.rpc.failover import Failover
-from rpclab.rpc.session import Session
+from rpclab.broker.environment import all_connection_parameters
+from rpclab.errors import ClientClosed, InvalidOption, LabError, MisplacedCall, RemoteError
+from rpclab.rpc import options
+from rpclab.rpc.future import GRACE, RpcFuture
+from rpclab.rpc.protocol import DIRECT_REPLY_TO, ERROR, Codec, checked, remote_error
+from rpclab.rpc.reliability.client_session import ClientSession
+from rpclab.rpc.reliability.failover import OPEN_SECONDS
+from rpclab.rpc.reliability.stream import Parts, RpcStream, not_with_retry
+from rpclab.rpc.request import Request
 from rpclab.rpc.stats import Stats
 
 DEFAULT_TIMEOUT = 10.0
-HEARTBEAT = 10
-GRACE = 1.0
-
-
-class RpcFuture(Future):
-    """The answer to one request, now or later.
-
-    Attributes
-    ----------
-    correlation_id : str
-        What the request and its reply have in common.
-    body : str
-        The request's body.
-    worker : str or None
-        Name of the process that answered, where the reply says so.
-    seconds : float or None
-        From sending to the answer, the error or the deadline.
-    times_sent : int
-        How often the request has been sent; more than once only by a client with ``retry``.
-    """
-
-    def __init__(self, body: str, timeout: float):
-        super().__init__()
-        self.correlation_id = str(uuid.uuid4())
-        self.body = body
-        self.timeout = timeout
-        self.sent = time.monotonic()
-        self.worker: str | None = None
-        self.seconds: float | None = None
-        self.times_sent = 0
-
-    def set_result(self, result) -> None:
-        """Settle with an answer; what was cancelled meanwhile stays so."""
-        self._settle(super().set_result, result)
-
-    def set_exception(self, exception) -> None:
-        """Settle with an error; what was cancelled meanwhile stays so."""
-        self._settle(super().set_exception, exception)
-
-    def _settle(self, how, value) -> None:
-        self.seconds = time.monotonic() - self.sent
-        if self.set_running_or_notify_cancel():
-            how(value)
 
 
 class RpcClient:
@@ -78,40 +30,45 @@ class RpcClient:
 
     One thread owns the connection, so that heartbeats go on while the notebook idles. When the connection is lost, the
     calls that wait for a reply raise `ConnectionLost`, and the next call opens a new one, at any node of a cluster.
+    The broker confirms each request. A request that it does not take ends at once with an error that says why.
 
-    With ``retry`` they wait on: what has no answer yet is sent again, with the same correlation id, when a connection
-    has been opened again, and after so many seconds besides, because a node can die with a request or a reply that it
-    had accepted. The first answer counts and later ones are dropped, so that a caller gets one outcome for each call.
-    The work may be done twice, unless the server remembers what it has answered (`RpcServer`), which helps when an
-    answer takes less time than ``retry``.
+    With ``retry`` the calls wait on. A request without a reply is sent again, with the same correlation id, on each new
+    connection and after that many seconds, because a node can die with a request or a reply that it had accepted. The
+    first reply counts and later ones are dropped, so each call has one outcome. The work may be done twice, unless the
+    server remembers its replies (`RpcServer`), which helps when a reply takes less time than ``retry``. A request that
+    a full queue rejects is tried again, too.
 
     Parameters
     ----------
     request_queue : str
         The queue that the server consumes from.
     reply : str
-        Where answers come to: ``"exclusive"``, a callback queue of the client's own that the broker names and deletes
-        with the connection; ``"direct"``, RabbitMQ's direct reply-to, which needs no queue; or the name of a callback
-        queue that may be shared.
+        Where replies go: ``"exclusive"``, the client's own callback queue, which the broker names and deletes with the
+        connection; ``"direct"``, RabbitMQ's direct reply-to, which needs no queue; or the name of a callback queue that
+        may be shared.
     timeout : float
-        Seconds that a call waits for its reply, unless it says otherwise.
+        Seconds that a call waits for its reply, unless it says otherwise. Connecting again counts.
     heartbeat : int
-        Seconds between heartbeats, 0 for none. pika gives up a peer that says nothing after 2 * (heartbeat + 5) s at
-        the latest.
+        Seconds between heartbeats, 0 for none. pika gives up a silent peer after at most 2 * (heartbeat + 5) s.
     retry : float, optional
-        Seconds after which a request without an answer is sent again, and then after twice as long each time, until
+        Seconds after which a request without a reply is sent again, and then after twice as long each time, until
         its deadline. Such requests are persistent.
+    codec : Json, optional
+        How values become bodies: ``rpclab.Json(version=1)``, as at the server. Without it bodies are text.
     parameters : pika.connection.Parameters or list of them, optional
-        Where to connect; to the open lab if not given. Of a cluster's nodes, the first that answers is taken.
+        Where to connect; to the open lab if not given. With several nodes, to the first that answers.
 
     Raises
     ------
+    InvalidOption
+        If an option has a value that the client cannot use.
     BrokerUnavailable, BrokerRefused
-        If no connection comes about.
+        If the connection cannot be opened, within 10 s.
 
     Notes
     -----
-    https://www.rabbitmq.com/docs/direct-reply-to and https://www.rabbitmq.com/tutorials/tutorial-six-python.
+    https://www.rabbitmq.com/docs/direct-reply-to, https://www.rabbitmq.com/docs/confirms and
+    https://www.rabbitmq.com/tutorials/tutorial-six-python.
     """
 
     def __init__(
@@ -120,176 +77,223 @@ class RpcClient:
         *,
         reply: str = "exclusive",
         timeout: float = DEFAULT_TIMEOUT,
-        heartbeat: int = HEARTBEAT,
+        heartbeat: int = options.HEARTBEAT,
         retry: float | None = None,
+        codec: Codec | None = None,
         parameters: Where | None = None,
     ):
-        self.request_queue = request_queue
-        self.timeout = _checked(timeout)
+        self.request_queue = options.queue_name(request_queue, "request_queue")
+        self.timeout = options.seconds(timeout)
         self.stats = Stats()
-        self._reply = reply
-        self._retry = None if retry is None else _checked(retry, "retry")
-        self._nodes = copies(parameters or all_connection_parameters())
+        self._codec = checked(codec)
+        self._reply = options.callback_queue(reply)
+        self._retry = None if retry is None else options.seconds(retry, "retry")
+        self._nodes = copies(all_connection_parameters() if parameters is None else parameters)
         for node in self._nodes:
             node.client_properties = {**(node.client_properties or {}), "connection_name": type(self).__name__}
-            node.heartbeat = heartbeat
-        self._failover = Failover(self._live_session, self._request, self._expired) if retry is not None else None
+            node.heartbeat = options.heartbeat(heartbeat)
+        self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._closed = False
-        self._session = self._open_session()
+        self._session = self._new_session()
+        try:
+            self._session.opened.result(OPEN_SECONDS + GRACE)
+        except BaseException:
+            self.close()
+            raise
 
-    def encode(self, body: str) -> str:
-        """Turn a call's arguments into the request's body; overridden by clients of a particular service."""
+    def encode(self, body: Any) -> Any:
+        """Turn a call's arguments into what the codec takes; overridden by clients of a particular service."""
         return body
 
-    def decode(self, body: str) -> object:
-        """Turn the reply's body into the call's result; overridden by clients of a particular service."""
+    def decode(self, body: Any) -> Any:
+        """Turn what the codec returns into the call's result; overridden by clients of a particular service."""
         return body
 
-    def call(self, *arguments, timeout: float | None = None):
-        """Send a request and return its answer.
+    def call(self, *arguments: Any, timeout: float | None = None) -> Any:
+        """Send a request and return the reply's value.
 
         Parameters
         ----------
         *arguments
-            What `encode` takes: two integers for `AddClient`, one for `FibonacciClient`, the text itself here.
+            What `encode` takes: two integers for `AddClient`, one for `FibonacciClient`; here the text itself, or the
+            value that the codec writes.
         timeout : float, optional
-            Seconds to wait for the reply.
+            Seconds to wait for the reply, connecting again included.
 
         Raises
         ------
         RpcTimeout
-            If no reply came in time.
+            If no reply came in time; the message says what the client knows of the reason.
         UnroutableError
             If there is no such request queue.
+        RequestRejected
+            If the broker did not take the request: the queue is full, or the request is too large.
         RemoteError
-            If the server answered that it could not be done.
+            If the server replied with an error.
+        UnreadableBody
+            If the codec cannot read the reply.
         ConnectionLost
-            If the connection ended meanwhile.
+            If the connection ended during the call.
         Blocked
             If the broker takes no messages.
+        BrokerUnavailable, BrokerRefused
+            If the client had to connect again and could not, or may not publish.
+        MisplacedCall
+            If it is made in a callback of this client, whose thread would wait for itself, or in a forked process.
         """
+        self._may_wait()
         future = self.submit(*arguments, timeout=timeout)
         try:
-            # The deadline is kept by the thread of the connection; this one only guards against that thread's death.
-            return future.result(future.timeout + GRACE)
-        except FutureTimeout:
-            raise RpcTimeout(f"No reply within {future.timeout:g} s, and the client's own thread is stuck.") from None
+            return future.wait()
         finally:
             future.cancel()
 
-    def submit(self, *arguments, timeout: float | None = None) -> RpcFuture:
+    def submit(self, *arguments: Any, timeout: float | None = None) -> RpcFuture:
         """Send a request and return at once; the future gets what `call` would return or raise.
 
         Functions given to ``future.add_done_callback`` run in the thread of the connection: they must be quick.
         """
-        future = RpcFuture(self._encoded(arguments), self.timeout if timeout is None else _checked(timeout))
-        try:
-            self._request(self._live_session(), future)
-        except (BrokerUnavailable, ConnectionLost):
-            if self._failover is None:
-                raise
-            self._failover.take_over([future])
-        return future
+        request = self._request(arguments, timeout)
+        self._hand_over(request)
+        return request.call
 
-    async def ask(self, *arguments, timeout: float | None = None):
-        """Send a request and await its answer, as in ``await client.ask(30)``."""
+    async def call_async(self, *arguments: Any, timeout: float | None = None) -> Any:
+        """Send a request and await its reply, as in ``await client.call_async(30)``; otherwise the same as `call`."""
         return await asyncio.wrap_future(self.submit(*arguments, timeout=timeout))
 
-    def send(self, *arguments, reply_to: str) -> str:
-        """Send a request whose answer somebody else receives, and return its correlation id.
+    ask = call_async
+
+    def stream(self, *arguments: Any, timeout: float | None = None) -> RpcStream:
+        """Send a request and return at once an iterator over its replies, until the last one.
+
+        For a server whose function is a generator: each value that it yields is a reply. The iterator serves ``for``
+        and ``async for``. (gRPC calls this server streaming. RabbitMQ's streams are something else: a kind of queue.)
+
+        The replies come in order and each once: one that comes again, from a worker that has taken the place of a dead
+        one, is dropped, so the function should yield the same for the same request. Leaving the loop, or ``close()``,
+        forgets the call; what still comes is dropped and counted as late. The server is not told. It yields to the end,
+        unless the callback queue is gone: with this client closed, the broker returns its next reply, and it stops.
+        (Direct reply-to is no queue: there the broker drops the replies.)
+
+        Parameters
+        ----------
+        *arguments
+            As `call` takes.
+        timeout : float, optional
+            Seconds until the last reply has come.
+
+        Raises
+        ------
+        InvalidOption
+            If the client has ``retry``.
+        ReplyLost
+            By the iterator, if a reply is missing.
+        RpcTimeout, RemoteError, ConnectionLost
+            By the iterator, and whatever else `call` raises.
+        """
+        not_with_retry(self._retry)
+        request = self._request(arguments, timeout)
+        request.parts = Parts()
+        replies = RpcStream(request.call, request.parts, self._may_wait)
+        self._hand_over(request)
+        return replies
+
+    def send(self, *arguments: Any, reply_to: str, timeout: float | None = None) -> str:
+        """Send a request whose reply another consumer gets, and return its correlation id once the broker has taken it.
 
         Parameters
         ----------
         reply_to : str
-            The callback queue that the server shall answer to, for example that of a `CallbackWorker`.
+            The callback queue that the server should reply to, for example that of a `CallbackWorker`.
+        timeout : float, optional
+            Seconds to wait until the broker has confirmed the request.
+
+        Raises
+        ------
+        RpcTimeout
+            If the broker has not confirmed it in time. It may still take it.
+        UnroutableError, RequestRejected, ConnectionLost, Blocked, MisplacedCall
+            As `call` does.
         """
-        sent = RpcFuture(self._encoded(arguments), self.timeout)
-        properties = pika.BasicProperties(
-            reply_to=reply_to, correlation_id=sent.correlation_id, content_type="text/plain",
-            # Its answer is for somebody who may come later, so it should outlive the broker's next restart.
-            delivery_mode=pika.DeliveryMode.Persistent.value,
-        )
-        self._live_session().publish(self.request_queue, sent.body, properties, sent)
-        sent.result(self.timeout + GRACE)
-        return sent.correlation_id
+        self._may_wait()
+        options.queue_name(reply_to, "reply_to")
+        if reply_to == DIRECT_REPLY_TO:
+            raise InvalidOption(
+                f"reply_to={reply_to!r}: direct reply-to brings a reply to the client that sent the request. Use "
+                'call, of a client with reply="direct".'
+            )
+        request = self._request(arguments, timeout, reply_to)
+        self._hand_over(request)
+        request.call.wait()
+        return request.call.correlation_id
 
     def close(self) -> None:
-        """Close the connection; calls that still wait raise `ClientClosed`. A second time does nothing."""
+        """Close the connection; calls that still wait raise `ClientClosed`. Calling it again has no effect."""
+        if os.getpid() != self._pid:
+            return  # the connection is the parent process's
         with self._lock:
             self._closed = True
-            self._session.close(ClientClosed("The client was closed while the call waited for its reply."))
+            session = self._session
+        # Not under the lock: callbacks that run during the closing may use the client.
+        session.close(ClientClosed("The client was closed while the call waited for its reply."))
 
     def __enter__(self) -> RpcClient:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(queue {self.request_queue!r})"
 
-    def _encoded(self, arguments: tuple) -> str:
-        body = self.encode(*arguments)
-        if not isinstance(body, str):
-            raise InvalidOption(f"A request is text, and {body!r} is {type(body).__name__}: make a str of it first.")
-        body.encode()  # what is no valid Unicode shall fail here, with the caller, and not in the client's thread
-        return body
+    def _request(self, arguments: tuple[Any, ...], timeout: float | None, reply_to: str | None = None) -> Request:
+        seconds = self.timeout if timeout is None else options.seconds(timeout)
+        body = self._codec.encode(self.encode(*arguments))
+        call = RpcFuture(body, seconds, self._may_wait)
+        return Request(call, options.text(body), reply_to, self._codec.content_type, self._codec.headers)
 
-    def _live_session(self) -> Session:
+    def _hand_over(self, request: Request) -> None:
+        """Send a request over the open session, or over a new one that connects first."""
+        self._same_process()
         with self._lock:
             if self._closed:
                 raise ClientClosed(f"This {type(self).__name__} was closed. Make a new one.")
-            if not self._session.alive:
-                self._session = self._open_session()
-            return self._session
+            if not self._session.take(request):
+                # It gets the request before it begins: without a broker, it may end at once.
+                self._session = self._new_session(request)
 
-    def _open_session(self) -> Session:
-        """Open a connection at the first node that answers."""
-        on_lost = self._failover and self._failover.take_over
-        for number, node in enumerate(self._nodes, 1):
-            try:
-                return Session(node, self._reply, self._read, self.stats, retry=self._retry, on_lost=on_lost)
-            except (BrokerUnavailable, ConnectionLost) as error:
-                if number == len(self._nodes):
-                    raise _of_all(error, self._nodes) from None
-        raise InvalidOption("parameters=[]: it names no node to connect to.")
+    def _new_session(self, *requests: Request) -> ClientSession:
+        session = ClientSession(
+            self._nodes, self.request_queue, self._reply, self._read, self.stats, retry=self._retry, requests=requests
+        )
+        self._threads.add(session.thread)
+        return session
 
-    def _request(self, session: Session, call: RpcFuture) -> None:
-        session.request(self.request_queue, call)
+    def _same_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise MisplacedCall(
+                f"This {type(self).__name__} was made in process {self._pid}, and process {os.getpid()} is a fork of "
+                "it. A connection belongs to one process: make a client in each."
+            )
 
-    def _expired(self, call: RpcFuture, error: RpcTimeout) -> None:
-        self.stats.timed_out += 1
-        self.stats.remember(call.correlation_id, "timed out")
-        call.set_exception(error)
+    def _may_wait(self) -> None:
+        """Raise an error if this thread would wait for itself, or for a thread that does not exist after a fork."""
+        self._same_process()
+        if threading.current_thread() in self._threads:
+            raise MisplacedCall(
+                f"This thread reads the replies of this {type(self).__name__}, and would wait for itself: you are in a "
+                "callback. Use submit and add_done_callback there, or make the call in another thread."
+            )
 
     def _read(self, properties: pika.BasicProperties, body: bytes) -> object:
-        """Return what a reply says, or raise it."""
-        if properties.type == "error":
-            raise _remote_error(body)
+        """Return the value of a reply, or raise its error."""
+        if properties.type == ERROR:
+            raise remote_error(body)
         try:
-            return self.decode(body.decode())
-        except Exception as error:
-            raise RemoteError("UnreadableReply", f"{body[:40]!r} is no answer to this request ({error})") from error
-
-
-def _remote_error(body: bytes) -> RemoteError:
-    try:
-        said = json.loads(body)
-        return RemoteError(str(said["type"]), str(said["message"]))
-    except (ValueError, KeyError, TypeError):
-        return RemoteError("UnreadableError", repr(body[:200]))
-
-
-def _of_all(error: LabError, nodes: list[pika.connection.Parameters]) -> LabError:
-    """Return the last node's error as one of all nodes."""
-    if len(nodes) == 1:
-        return error
-    where = ", ".join(f"{node.host}:{node.port}" for node in nodes)
-    return BrokerUnavailable(f"No node of the cluster answers, of {where}. The last one: {error}")
-
-
-def _checked(timeout: float, option: str = "timeout") -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 86_400:
-        raise InvalidOption(f"{option}={timeout!r}: it is a number of seconds, above 0 and at most 86400 (a day).")
-    return float(timeout)
+            return self.decode(self._codec.decode(body, properties))
+        except LabError:
+            raise
+        except BaseException as error:  # an exit would end the connection's thread, and all other calls
+            raise RemoteError("UnreadableReply", f"{body[:40]!r} is no valid reply ({error})") from error

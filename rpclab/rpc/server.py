@@ -1,34 +1,34 @@
-"""The case study's base class for servers: take requests from a queue, one at a time."""
+"""The case study's base class for servers: consume requests from a queue, one at a time."""
 
 from __future__ import annotations
 
 import multiprocessing
 from abc import ABC, abstractmethod
+from typing import Any
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel
 
 from rpclab.broker.connect import Where, connect
-from rpclab.environment import all_connection_parameters
-from rpclab.rpc.queues import declare
+from rpclab.broker.environment import all_connection_parameters
+from rpclab.rpc.protocol import declare
 
 
 class BaseServer(ABC):
-    """The case study's base class: a connection, a channel, a queue, and a callback for what arrives there.
+    """The case study's base class: a connection, a channel, a queue, and a callback for its messages.
 
-    A subclass says what to do with a delivery in `on_request`, and acknowledges it there. What `on_request` raises
-    ends the server, and the broker gives the message to the next one; `RpcServer` is the kind that survives.
+    A subclass handles a delivery in `on_request`, and acknowledges it there. An error in `on_request` ends the server,
+    and the broker requeues the message. `RpcServer` survives such errors.
 
     Parameters
     ----------
     queue_name : str
-        The queue to consume from. It is declared, durable, if it is not there yet.
+        The queue to consume from. It is declared, durable, if it does not exist yet.
     parameters : pika.connection.Parameters or list of them, optional
-        Where to connect; to the open lab if not given. Of a cluster's nodes, the first that answers is taken.
+        Where to connect; to the open lab if not given. With several nodes, to the first that answers.
 
     Notes
     -----
-    Prefetch is 1: a server gets its next message when it has acknowledged the last one
+    Prefetch is 1: the broker sends a server its next message when it has acknowledged the last one
     (https://www.rabbitmq.com/docs/consumer-prefetch).
     """
 
@@ -52,28 +52,29 @@ class BaseServer(ABC):
 
     @abstractmethod
     def on_request(
-        self, ch: BlockingChannel, method: pika.spec.Basic.Deliver, props: pika.BasicProperties, body: bytes
+        self, ch: Any, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
-        """Deal with one delivery.
+        """Handle one delivery.
 
         Parameters
         ----------
         ch : pika.adapters.blocking_connection.BlockingChannel
-            The channel it came by; it must be acknowledged on this one.
+            The channel that delivered; acknowledge on this one. An `RpcServer` has a `pika.channel.Channel` here, which
+            does not block: it sends when `on_request` has returned.
         method : pika.spec.Basic.Deliver
             ``delivery_tag``, ``redelivered``, ``exchange``, ``routing_key``, ``consumer_tag``.
-        props : pika.BasicProperties
+        properties : pika.BasicProperties
             ``reply_to``, ``correlation_id``, ``headers`` and the rest of the message's properties.
         body : bytes
-            The message itself.
+            The message's body.
         """
 
     def stop(self) -> None:
-        """End `start` when the delivery at hand is dealt with; may be called from any thread."""
+        """End `start` when the deliveries in hand are handled; may be called from any thread or signal handler."""
         self.connection.add_callback_threadsafe(self.channel.stop_consuming)
 
 
 def whoami() -> str:
-    """Return this process's name and pid in the case study's words."""
+    """Return this process's name and pid, as the case study prints them."""
     process = multiprocessing.current_process()
     return f"{process.name} (PID: {process.pid})"

@@ -1,4 +1,4 @@
-"""What became of a client's requests, and of the replies that nobody waits for."""
+"""What happened to a client's requests, and to the replies that match none of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ REMEMBERED = 10_000
 
 @dataclass
 class Stats:
-    """What became of a client's requests so far.
+    """What happened to a client's requests so far.
 
     Attributes
     ----------
     sent, answered, failed, timed_out, returned : int
-        Requests sent; those answered with a result, answered with an error, not answered in time, and handed back by
-        the broker because no queue took them.
+        Requests sent; those answered with a result, answered with an error, not answered in time, and those that the
+        broker sent back or rejected because no queue took them.
     resent : int
         How often a request was sent once more, by a client with ``retry``.
     late, duplicate, unknown : int
-        Replies that were dropped: after the deadline, a second time, or for no request of this client.
+        Replies that were dropped: after the deadline or a cancel, a second one for a request, or for no request of this
+        client.
     """
 
     sent: int = 0
@@ -32,17 +33,24 @@ class Stats:
     duplicate: int = 0
     unknown: int = 0
     resent: int = 0
+    _without_id: int = field(default=0, repr=False, compare=False)
     _ended: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def remember(self, correlation_id: str, how: str) -> None:
-        """Remember for a while what became of a request: ``answered``, ``returned`` or ``timed out``."""
+        """Remember for a while how a request ended: ``answered``, ``returned`` or ``timed out``."""
         self._ended[correlation_id] = how
         if len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
 
-    def count_stray(self, correlation_id: str | None) -> None:
+    @property
+    def unmatched(self) -> tuple[int, int]:
+        """How many replies matched no request of this client: without a correlation id, and with an unknown one."""
+        return self._without_id, self.unknown - self._without_id
+
+    def count_unmatched(self, correlation_id: str | None) -> None:
         """Count a reply that no call waits for."""
-        became = self._ended.get(correlation_id)
+        became = self._ended.get(correlation_id) if correlation_id else None
+        self._without_id += not correlation_id
         if became == "answered":
             self.duplicate += 1
         elif became == "timed out":

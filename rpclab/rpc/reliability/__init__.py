@@ -1,0 +1,1 @@
+"""What client and server do when something dies: confirms, retries, redeliveries, reconnecting."""
