@@ -1,1 +1,1 @@
-"""Which RabbitMQ the lab uses, how it runs, and what can be asked of it."""
+"""Which RabbitMQ the lab uses, how it runs, and what it can report."""

@@ -1,10 +1,10 @@
-"""What one has to know to talk to a RabbitMQ: where it listens, who one is there, and how it came to run."""
+"""A RabbitMQ's address: where it listens, as whom to log in, and how it was found."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import pika
 
@@ -12,8 +12,11 @@ from rpclab.broker import tls
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
-# What a connection says of itself besides its name: the lab that it belongs to.
+# What a connection reports besides its name: the lab that it belongs to.
 LAB_PROPERTY = "lab"
+# And the port of that lab's tap, which is closed with the lab.
+TAP_PROPERTY = "tap"
+TAP = "tap"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Broker:
         Root of the HTTP API and of the management UI, for example ``http://127.0.0.1:15672``.
     origin : str
         How the broker was found: ``"RPCLAB_BROKER"``, ``"private node"``, ``"private cluster"`` or
-        ``"Docker Compose"``.
+        ``"Docker Compose"``; ``"URL"`` if a command was given one; or ``"tap"``, if it is a lab's tap in front of one.
     node : str
         The private node's or cluster's name, if it is one.
     others : tuple of Broker
@@ -62,15 +65,15 @@ class Broker:
 
     @property
     def username(self) -> str:
-        return self.parameters().credentials.username
+        return unquote(urlsplit(self.url).username or "guest")
 
     @property
     def password(self) -> str:
-        return self.parameters().credentials.password
+        return unquote(urlsplit(self.url).password or "guest")
 
     @property
     def credentials_url(self) -> str:
-        """User and password as they stand in the URL."""
+        """User and password as the URL has them."""
         return urlsplit(self.url).netloc.rpartition("@")[0] or "guest:guest"
 
     def vhost_url(self, vhost: str, *, heartbeat: int = 0, lab: str = "") -> str:
@@ -83,9 +86,10 @@ class Broker:
         heartbeat : int
             Seconds; 0 means none.
         lab : str
-            The lab that connections with this URL tell the broker they belong to, for whoever looks after a class.
+            The lab that connections with this URL report to the broker, so that a teacher sees it.
         """
-        properties = {"client_properties": repr({LAB_PROPERTY: lab})} if lab else {}
+        said = {LAB_PROPERTY: lab} | ({TAP_PROPERTY: self.port} if self.origin == TAP else {})
+        properties = {"client_properties": repr(said)} if lab else {}
         return f"{self.url}/{quote(vhost, safe='')}?{urlencode({'heartbeat': heartbeat} | properties)}"
 
     def parameters(self, vhost: str = "/", *, lab: str = "") -> pika.URLParameters:
@@ -102,7 +106,7 @@ class Broker:
 
 
 def answers_amqp(host: str, port: int, timeout: float = 1.0) -> bool:
-    """Tell whether something at this address speaks AMQP 0-9-1: a greeting is answered with a method frame."""
+    """Return whether a program at this address speaks AMQP 0-9-1: it answers a greeting with a method frame."""
     try:
         with socket.create_connection((host, port), timeout=timeout) as link:
             link.sendall(PROTOCOL_HEADER)

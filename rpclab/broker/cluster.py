@@ -1,19 +1,17 @@
-"""The nodes of a private cluster: kill them, start them again, and see who leads and who holds what."""
+"""Kills and starts the nodes of a private cluster, and shows which node leads a queue and which hold it."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from rpclab.broker import ctl, node
+from rpclab.broker.address import Broker
 from rpclab.broker.management import LIVE, Management
 from rpclab.broker.node_record import Node
 from rpclab.errors import LabError, QueueNotFound
 from rpclab.table import Table
-
-if TYPE_CHECKING:
-    from rpclab.lab import Lab
 
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.05
@@ -25,27 +23,34 @@ class Cluster:
 
     Parameters
     ----------
-    lab : Lab
-        Whose broker and whose queues are meant.
+    broker : Broker
+        The lab's broker.
+    lab, vhost : str
+        The lab's name, and its virtual host with the queues.
+    connections : callable
+        Returns the name and the port at the broker of each connection that goes through the lab.
 
     Raises
     ------
     LabError
-        If the lab's broker is no private cluster.
+        If the lab's broker is not a private cluster.
 
     Notes
     -----
     https://www.rabbitmq.com/docs/clustering and https://www.rabbitmq.com/docs/quorum-queues.
     """
 
-    def __init__(self, lab: Lab):
-        if lab.broker.origin != "private cluster":
+    def __init__(self, broker: Broker, lab: str, vhost: str, connections: Callable[[], Iterable[tuple[str, int]]]):
+        if broker.origin != "private cluster":
             raise LabError(
-                f"The broker of {lab!r} is no private cluster, so there are no nodes to kill. Open the lab with one: "
-                f"lab = rpclab.Lab({lab.name!r}, nodes=3)."
+                f"The broker of Lab({lab!r}) is no private cluster, so there are no nodes to kill. Open the lab with "
+                f"one: lab = rpclab.Lab({lab!r}, nodes=3)."
             )
+        self._broker = broker
         self._lab = lab
-        self._name = lab.broker.node
+        self._vhost = vhost
+        self._connections = connections
+        self._name = broker.node
 
     @property
     def names(self) -> list[str]:
@@ -66,15 +71,14 @@ class Cluster:
         return Table(("name", "pid", "state", "port"), rows)
 
     def kill(self, *names: str) -> None:
-        """End nodes at once with SIGKILL, as a power failure does; their data stays. Return when they have ended."""
+        """Kill nodes at once with SIGKILL, like a power failure; their data stays. Return when they have ended."""
         for each in self._chosen(names):
             each.kill()
 
     def start(self, *names: str) -> None:
-        """Start nodes with the data they had, all that are down if none is named, and return when they are back.
+        """Start nodes with their data, by default all that are down, and return when they are running.
 
-        Start those together that are down together: the last one that ended may know what the others do not, and
-        they wait for it.
+        Start nodes together that are down together: they wait for the one that ended last, which may have newer data.
         """
         node.start_again(*(self._chosen(names) if names else self._nodes()))
 
@@ -89,7 +93,7 @@ class Cluster:
         found = self._queue(queue)
         members, online = _members(found), found.get("online") or []
         leader = _title(found.get("leader") or found.get("node") or "")
-        # What was the leader before the majority was lost still says that it is.
+        # The leader from before the loss of the majority still says that it leads.
         lost = len(members) > 1 and 2 * len(online) <= len(members)
         return leader if leader in self._running() and not lost else None
 
@@ -123,21 +127,21 @@ class Cluster:
         queue : str
             The queue.
         unlike : str, optional
-            The one that led before, if another one is to be waited for.
+            The node that led before, to wait for another one.
         timeout : float
             Seconds to wait at most.
 
         Raises
         ------
         LabError
-            If there is none in time: a majority of the queue's members has to run.
+            If there is none in time: a majority of the queue's members must run.
         """
         deadline = time.monotonic() + timeout
         while (leader := self.leader(queue)) in (None, unlike):
             if time.monotonic() > deadline:
                 raise LabError(
                     f"After {timeout:g} s queue {queue!r} has no {'other ' if unlike else ''}leader. A majority of its "
-                    f"members has to run; running now: {', '.join(self._running()) or 'none'}."
+                    f"members must run; running now: {', '.join(self._running()) or 'none'}."
                 )
             time.sleep(POLL_SECONDS)
         return leader
@@ -145,7 +149,7 @@ class Cluster:
     def connections(self) -> Table:
         """Return each connection that goes through the lab, and the node it goes to."""
         nodes = {each.amqp_port: each.title for each in self._nodes()}
-        rows = [{"connection": link.name, "node": nodes.get(link.port)} for link in self._lab.tap.links()]
+        rows = [{"connection": name, "node": nodes.get(port)} for name, port in self._connections()]
         return Table(("connection", "node"), sorted(rows, key=lambda row: row["connection"]), empty="(no connections)")
 
     def __repr__(self) -> str:
@@ -166,22 +170,22 @@ class Cluster:
         return [nodes[name] for name in names]
 
     def _queue(self, queue: str) -> dict:
-        with Management(self._lab.broker) as api:
-            # The first list leaves out what has no leader, the second may tell of what was a few seconds ago. A queue's
-            # own page is no help: of a classic queue whose node is down there is none, or the API breaks down over it.
+        with Management(self._broker) as api:
+            # The first list omits what has no leader, the second may be a few seconds old. A queue's own page does
+            # not help: for a classic queue whose node is down there is none, or the API fails.
             found = self._listed(api, queue, LIVE) or self._listed(api, queue, MEMBERS)
         if found is None:
-            raise QueueNotFound(f"There is no queue {queue!r} in lab {self._lab.name!r}.")
+            raise QueueNotFound(f"There is no queue {queue!r} in lab {self._lab!r}.")
         return found | (self._stream(queue) if found["type"] == "stream" else {})
 
     def _listed(self, api: Management, queue: str, query: dict[str, str]) -> dict | None:
-        listed = api.get("queues", self._lab.vhost, **query) or ()
+        listed = api.get("queues", self._vhost, **query) or ()
         return next((each for each in listed if each["name"] == queue), None)
 
     def _stream(self, queue: str) -> dict:
-        """Return what rabbitmqctl alone tells of a stream."""
+        """Return what only rabbitmqctl reports of a stream."""
         done = ctl.run(
-            self._lab.broker, "-q", "-p", self._lab.vhost, "list_queues", "name", "leader", "members", "online",
+            self._broker, "-q", "-p", self._vhost, "list_queues", "name", "leader", "members", "online",
             "--formatter", "json",
         )
         return next((each for each in json.loads(done.text) if each["name"] == queue), {})

@@ -1,4 +1,4 @@
-"""The broker in a container: what `docker-compose.yml` describes, for those who prefer Docker."""
+"""The broker in a container, as `docker-compose.yml` describes it."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ def broker() -> Broker:
 
 
 def running() -> Broker | None:
-    """Return the Compose broker if it is up and answers, else None."""
+    """Return the Compose broker if it is running and answers, else None."""
     return broker() if answers_amqp("127.0.0.1", PORT) else None
 
 
 def available() -> bool:
-    """Tell whether `docker compose` can be called here, a Docker engine runs and the compose file is at hand."""
+    """Return whether `docker compose` works here, a Docker engine runs and the compose file exists."""
     return compose_file().is_file() and shutil.which("docker") is not None and _succeeds("docker", "info")
 
 
 def start() -> Broker:
-    """Bring the broker up and wait until it is healthy.
+    """Start the broker and wait until it is healthy.
 
     Raises
     ------
     BrokerUnavailable
-        With what Compose said, if it did not come up.
+        With Compose's message, if it did not start.
     """
     _compose("up", "--detach", "--wait", SERVICE)
     return broker()
 
 
 def stop() -> bool:
-    """Take the Compose broker down if this clone's compose file describes it; tell whether it was up.
+    """Stop the Compose broker if this clone's compose file describes it; return whether it was running.
 
     Raises
     ------
     LabError
-        If somebody else's file does, another clone's for example. That broker goes on.
+        If another file does, for example another clone's. That broker keeps running.
     """
     if running() is None:
         return False
     folder = started_from()
     if folder != compose_file().parent:
         raise LabError(
-            f"The broker at 127.0.0.1:{PORT} is left alone, because it was started from {folder or 'elsewhere'}. "
+            f"The broker at 127.0.0.1:{PORT} was not stopped, because it was started from {folder or 'elsewhere'}. "
             "To stop it, run `docker compose down` there."
         )
     _compose("down")
@@ -68,8 +68,8 @@ def stop() -> bool:
 
 
 def started_from() -> Path | None:
-    """Return the folder that Compose was called in for the broker that runs, or None if Docker does not tell."""
-    # Not asked for by the project's name, which all clones share: taking down one's own would take down the other's.
+    """Return the folder from which Compose started the running broker, or None if Docker does not report it."""
+    # Not found by the project's name, which all clones share: stopping our broker would stop another clone's.
     label = '{{.Label "com.docker.compose.project.working_dir"}}'
     command = ["docker", "ps", "--filter", f"publish={PORT}", "--format", label]
     try:
@@ -86,7 +86,7 @@ def exec_command(*command: str) -> list[str]:
 
 
 def compose_file() -> Path:
-    """Return where docker-compose.yml is in a clone of the repository; an installed package has none."""
+    """Return the path of docker-compose.yml in a clone of the repository; an installed package has none."""
     return Path(__file__).resolve().parents[2] / "docker-compose.yml"
 
 

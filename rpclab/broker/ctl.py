@@ -1,30 +1,37 @@
-"""``rabbitmqctl`` on the lab's broker, whichever it is.
+"""``rabbitmqctl`` on any broker that the lab uses.
 
-Where the tool itself cannot be reached (a broker on another machine), the commands of the lessons are carried out over
-the management API and answered in the tool's own form. The tool's manual: https://www.rabbitmq.com/docs/man/rabbitmqctl.8.
+Where the tool itself cannot be reached (a broker on another machine), the management API replaces it: see
+`rpclab.broker.ctl_standin`. The tool's manual: https://www.rabbitmq.com/docs/man/rabbitmqctl.8.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpclab.broker import compose, inventory, node
+from rpclab.broker import compose, ctl_standin, node
 from rpclab.broker.address import Broker
-from rpclab.broker.management import Management
 from rpclab.broker.node_files import environment
-from rpclab.errors import BrokerUnavailable, CommandFailed
+from rpclab.errors import BrokerUnavailable, CommandFailed, LabError
 
 TIMEOUT_SECONDS = 60
 SAID_LINES = 4
+# Those that act on "/" unless another virtual host is given, in RabbitMQ 3.10 to 4.3.
+PER_VHOST = {
+    "cancel_sync_queue", "clear_operator_policy", "clear_parameter", "clear_permissions", "clear_policy",
+    "clear_topic_permissions", "clear_vhost_limits", "close_all_connections", "delete_queue", "list_bindings",
+    "list_consumers", "list_exchanges", "list_operator_policies", "list_parameters", "list_permissions",
+    "list_policies", "list_queues", "list_topic_permissions", "list_unresponsive_queues", "list_vhost_limits",
+    "purge_queue", "restart_vhost", "set_operator_policy", "set_parameter", "set_permissions", "set_policy",
+    "set_topic_permissions", "set_vhost_limits", "sync_queue", "trace_off", "trace_on",
+}
 
 
 @dataclass(frozen=True)
 class CommandOutput:
-    """What a command printed, together with the line one would type in a terminal.
+    """What a command printed, with the line that you would type in a terminal.
 
     Attributes
     ----------
@@ -44,20 +51,50 @@ class CommandOutput:
         return f"$ {self.command}\n{self.text}".rstrip()
 
 
+def run_on_vhost(broker: Broker, vhost: str, lab: str, *arguments: str) -> CommandOutput:
+    """Run one ``rabbitmqctl`` command as `Lab.ctl` does: on a virtual host, quietly, tables sorted.
+
+    Parameters
+    ----------
+    broker : Broker
+        Which broker.
+    vhost : str
+        For the commands that act on one, unless the arguments name another.
+    lab : str
+        The virtual host's name in the command line that is shown.
+    *arguments : str
+        As you type them.
+
+    Raises
+    ------
+    LabError
+        If there is no command.
+    CommandFailed
+        If the command was rejected; with its message.
+    """
+    if not arguments:
+        raise LabError('Say what to run, for example lab.ctl("list_queues", "name", "messages").')
+    asked = list(map(str, arguments))
+    named = {"-p", "--vhost", "--global"} & {argument.partition("=")[0] for argument in asked}
+    here = [] if named or _command(asked) not in PER_VHOST else ["-p", vhost]
+    done = run(broker, "-q", *here, *asked)
+    return CommandOutput(done.command.replace(f"-p {vhost} ", f"-p {lab} "), _in_order(asked, done.text))
+
+
 def run(broker: Broker, *arguments: str) -> CommandOutput:
     """Run one ``rabbitmqctl`` command on a broker.
 
     Raises
     ------
     CommandFailed
-        If the command was turned down; with what it said.
+        If the command was rejected; with its message.
     BrokerUnavailable
-        If the broker went away.
+        If the broker stopped.
     """
     command = _command_line(broker)
     shown = " ".join(("rabbitmqctl", *arguments))
     if command is None:
-        return CommandOutput(shown, _over_http(broker, arguments))
+        return CommandOutput(shown, ctl_standin.run(broker, arguments))
     variables = _environment(_private_node(broker)) if broker.node else None
     try:
         done = subprocess.run(
@@ -67,14 +104,14 @@ def run(broker: Broker, *arguments: str) -> CommandOutput:
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"`{shown}` took longer than {TIMEOUT_SECONDS} s.") from None
     if done.returncode:
-        # For a command that it does not know, the tool prints all that it does know below.
+        # For an unknown command, the tool also prints all known ones.
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][:SAID_LINES]
         raise CommandFailed("\n".join([f"`{shown}` failed with status {done.returncode}:", *said]))
     return CommandOutput(shown, done.stdout.rstrip())
 
 
 def is_real(broker: Broker) -> bool:
-    """Tell whether the tool itself can be reached, or the management API stands in for it."""
+    """Return whether the tool itself can be used; otherwise the management API replaces it."""
     return _command_line(broker) is not None
 
 
@@ -98,99 +135,27 @@ def _environment(found: node.Node) -> dict[str, str]:
     return environment(found.name, found.number, found.ports)
 
 
-def _over_http(broker: Broker, arguments: tuple[str, ...]) -> str:
-    parser = argparse.ArgumentParser(prog="rabbitmqctl", exit_on_error=False, add_help=False)
-    parser.add_argument("-p", "--vhost", default="/")
-    parser.add_argument("-q", "--quiet", action="store_true")
-    parser.add_argument("-s", "--silent", action="store_true")
-    parser.add_argument("command", nargs="?")
-    parser.add_argument("rest", nargs="*")
-    try:
-        asked, unknown = parser.parse_known_intermixed_args(arguments)
-    except argparse.ArgumentError as error:
-        raise CommandFailed(f"rabbitmqctl: {error}") from error
-    if unknown or asked.command not in _COMMANDS:
-        raise CommandFailed(
-            f"`rabbitmqctl {' '.join(arguments)}` needs the tool itself, which cannot be reached for {broker!r}. "
-            f"Over the management API these work: {', '.join(_COMMANDS)}."
-        )
-    with Management(broker) as api:
-        return _COMMANDS[asked.command](broker, api, asked)
+def _command(arguments: Sequence[str]) -> str:
+    return next((argument for argument in arguments if not argument.startswith("-")), "")
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """A list command: which path of the API it reads, and which columns it prints."""
-
-    path: str
-    columns: tuple[str, ...]
-    more: tuple[str, ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-
-    def __call__(self, broker: Broker, api: Management, asked: argparse.Namespace) -> str:
-        live = self.path == "queues"
-        rows = inventory.queues(broker, api, asked.vhost) if live else api.get(self.path, asked.vhost)
-        if rows is None:
-            raise CommandFailed(f"Virtual host '{asked.vhost}' does not exist")
-        columns = asked.rest or self.columns
-        unknown = [column for column in columns if column not in (*self.columns, *self.more)]
-        if unknown:
-            known = ", ".join((*self.columns, *self.more))
-            raise CommandFailed(f"No column {unknown[0]!r} over the management API. There are: {known}.")
-        keys = [dict(self.renamed).get(column, column) for column in columns]
-        for row in rows:
-            row.update({"source_kind": "exchange"} if self.path == "bindings" else {})
-        lines = [] if asked.silent else ["\t".join(columns)]
-        return "\n".join(lines + ["\t".join(_cell(row.get(key, "")) for key in keys) for row in rows])
+def _format(arguments: Sequence[str]) -> str:
+    """Return the format that a command should print: ``table``, ``json`` and so on."""
+    for option, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, value = option.partition("=")
+        if name == "--formatter":
+            return value or following
+    return "table"
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "[" + ",".join(f'{{"{name}",{_quoted(part)}}}' for name, part in value.items()) + "]"
-    return "" if value is None else str(value)
+def _in_order(arguments: Sequence[str], text: str) -> str:
+    """Return what a command has printed, with the rows of a virtual host's tables sorted.
 
-
-def _quoted(value: object) -> str:
-    """Return an argument's value as Erlang writes it."""
-    return f'"{value}"' if isinstance(value, str) else _cell(value)
-
-
-def _purge(broker: Broker, api: Management, asked: argparse.Namespace) -> str:
-    return _on_queue(api, asked, "purged", "contents")
-
-
-def _delete(broker: Broker, api: Management, asked: argparse.Namespace) -> str:
-    return _on_queue(api, asked, "deleted")
-
-
-def _on_queue(api: Management, asked: argparse.Namespace, done: str, *below: str) -> str:
-    queue = " ".join(asked.rest)
-    if not api.delete("queues", asked.vhost, queue, *below):
-        raise CommandFailed(f"Queue '{queue}' was not found in virtual host '{asked.vhost}'")
-    return "" if asked.quiet or asked.silent else f"Queue '{queue}' on vhost '{asked.vhost}' was {done}"
-
-
-_COMMANDS: dict[str, Callable[[Broker, Management, argparse.Namespace], str]] = {
-    "list_queues": _Listing(
-        "queues",
-        ("name", "messages"),
-        (
-            "messages_ready", "messages_unacknowledged", "consumers", "durable", "auto_delete", "exclusive",
-            "arguments", "type", "state",
-        ),
-    ),
-    "list_exchanges": _Listing(
-        "exchanges", ("name", "type"), ("durable", "auto_delete", "internal", "arguments")
-    ),
-    "list_bindings": _Listing(
-        "bindings",
-        ("source_name", "source_kind", "destination_name", "destination_kind", "routing_key", "arguments"),
-        renamed=(
-            ("source_name", "source"), ("destination_name", "destination"), ("destination_kind", "destination_type"),
-        ),
-    ),
-    "purge_queue": _purge,
-    "delete_queue": _delete,
-}
+    The tool prints those in another order each time. Other formats and commands keep their order.
+    """
+    command = _command(arguments)
+    if command not in PER_VHOST or not command.startswith("list_") or _format(arguments) != "table":
+        return text
+    headers = 0 if {"-s", "--silent", "--no-table-headers"} & set(arguments) else 1
+    rows = text.splitlines()
+    return "\n".join(rows[:headers] + sorted(rows[headers:]))

@@ -1,4 +1,4 @@
-"""``python -m rpclab doctor``: what the course needs, checked one by one, with the exact remedy where it fails."""
+"""``python -m rpclab doctor``: checks what the course needs, and says how to get what is missing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from packaging.requirements import Requirement
 
 from rpclab.broker import node, tls
 from rpclab.broker.address import answers_amqp
-from rpclab.broker.find import find, remedy
+from rpclab.broker.environment import URL_VARIABLE
+from rpclab.broker.find import advice, find
 from rpclab.broker.management import Management
-from rpclab.broker.state import state_folder
-from rpclab.environment import URL_VARIABLE
+from rpclab.broker.paths import state_folder
 from rpclab.errors import LabError
 
 OLDEST_PYTHON = (3, 10)
-NOTEBOOK_PACKAGES = ("jupyterlab", "ipykernel", "nbval")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked."""
+    """One thing that was checked, and the result."""
 
     what: str
     ok: bool
@@ -39,7 +38,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Check everything and return the findings; starts nothing and changes nothing."""
+    """Check everything and return the findings; start and change nothing."""
     return [check() for check in CHECKS]
 
 
@@ -52,10 +51,9 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """Check that what the course imports is installed, in a version that was tried."""
+    """Check that the packages of the course are installed, in tested versions."""
     missing = []
-    for text in [*(requires("rpclab") or ()), *NOTEBOOK_PACKAGES]:
-        needed = Requirement(text)
+    for needed in map(Requirement, requires("rpclab") or ()):
         try:
             found = version(needed.name)
         except PackageNotFoundError:
@@ -63,24 +61,24 @@ def packages() -> Finding:
         else:
             if found not in needed.specifier:
                 missing.append(f"{needed.name} {found} is not {needed.specifier}")
-    detail = f"{'; '.join(missing)}. Run: pip install -r requirements.txt" if missing else "all there"
+    detail = f"{'; '.join(missing)}. Install rpclab again: make lab, or pip install" if missing else "all installed"
     return Finding("Packages", not missing, detail)
 
 
 def rabbitmq() -> Finding:
-    """Check that there is a RabbitMQ to start, or one that runs."""
+    """Check that a RabbitMQ is installed or running."""
     scripts = node.script_folder()
     if scripts:
         return Finding("RabbitMQ", True, f"installed in {scripts}")
     try:
         broker = find(start=False)
     except LabError:
-        return Finding("RabbitMQ", False, f"not installed, and none runs for the lab.\n{remedy()}")
+        return Finding("RabbitMQ", False, f"not installed, and no broker of the lab is running.\n{advice()}")
     return Finding("RabbitMQ", True, f"not installed; used from {broker.origin}")
 
 
 def loopback() -> Finding:
-    """Listen on a free port and reach it, as the lab's tap and its private node do."""
+    """Listen on a free port and connect to it, as the lab's tap and its private node do."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2):
             return Finding("Ports", True, "free ones on 127.0.0.1 can be opened and reached")
@@ -89,26 +87,24 @@ def loopback() -> Finding:
 
 
 def state() -> Finding:
-    """Check that nobody else may read the lab's folder, with the broker's password in it."""
+    """Check that no other user may read the lab's folder, which holds the broker's password."""
     folder = state_folder()
     mode = folder.stat().st_mode & 0o077
     if mode and sys.platform != "win32":
-        return Finding("State folder", False, f"others may read {folder}. Run: chmod 700 '{folder}'")
+        return Finding("State folder", False, f"other users may read {folder}. Run: chmod 700 '{folder}'")
     return Finding("State folder", True, str(folder))
 
 
 def broker() -> Finding:
-    """Ask the broker that runs; that none runs is well as long as a notebook can start one."""
+    """Check the running broker; none is fine as long as a notebook can start one."""
     try:
         found = find(start=False)
         with Management(found) as api:
-            overview = api.get("overview")
+            overview = api.fetch("overview")
     except LabError as error:
         if node.script_folder() and not os.environ.get("RPCLAB_BROKER"):
             return Finding("Broker", True, "not running; the first lab starts it (or: python -m rpclab up)")
         return Finding("Broker", False, str(error))
-    if overview is None:
-        return Finding("Broker", False, f"{found.management_url} is no management API. Set RPCLAB_MANAGEMENT.")
     if found.secure:
         try:
             tls.check([(found.host, found.port)])
@@ -120,11 +116,11 @@ def broker() -> Finding:
 
 
 def leftovers() -> Finding:
-    """Look for nodes and port mappers without a record, and for workers whose notebook is gone."""
+    """Look for nodes and port mappers without a record, and for workers whose notebook has ended."""
     strays = [process for folder in _homeless() for process in node.processes(folder)]
     if strays:
         pids = ", ".join(str(process.pid) for process in strays)
-        return Finding("Processes", False, f"a node that no record tells of (pid {pids}). Run: python -m rpclab down")
+        return Finding("Processes", False, f"a node without a record (pid {pids}). Run: python -m rpclab down")
     orphans = list(_orphaned_workers())
     if orphans:
         pids = " ".join(map(str, orphans))
@@ -133,7 +129,7 @@ def leftovers() -> Finding:
 
 
 def _homeless() -> list[str]:
-    """Return the names of nodes that are not running as their record says."""
+    """Return the names of nodes that do not run as recorded."""
     names = {Path(process.environ()["HOME"]).name for process in node.processes()}
     return sorted(name for name in names if not node.running(name))
 

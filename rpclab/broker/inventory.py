@@ -1,4 +1,4 @@
-"""What a virtual host holds, true at the time of the call."""
+"""What a virtual host holds, at the time of the call."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def queues(
     """Return the virtual host's queues as the HTTP API describes them, with live counts, sorted by name.
 
     ``consumers`` is added to each: the API reports it seconds late, a passive declare at once. It is None for a queue
-    that is exclusive to another connection, which the broker does not let us ask. The messages that are ready are
-    counted in the same way, because the API's figure for a quorum queue is late as well. A queue of a cluster that has
-    no leader, for the moment or for want of a majority, has the state ``down`` and no counts.
+    that is exclusive to another connection, for which a passive declare is refused. Ready messages are counted in the
+    same way, because the API's count for a quorum queue is late too. A cluster's queue without a leader, for the moment
+    or without a majority, has the state ``down`` and no counts.
 
     Parameters
     ----------
     connection : pika.BlockingConnection, optional
-        One to ask by; without it, one is opened for the purpose.
+        The connection to use; by default a new one.
     """
     declared = api.get("queues", vhost, **DECLARED) if broker.others else ()
     found = api.get("queues", vhost, **LIVE)
@@ -48,9 +48,9 @@ def queues(
 
 
 def _leaderless(api: Management, vhost: str, declared: Iterable[dict], listed: set[str]) -> list[dict]:
-    """Return the queues that the list of live counts leaves out, unless they have been deleted meanwhile."""
+    """Return the queues that the list of live counts omits, unless they have been deleted since."""
     missing = [queue for queue in declared if queue["name"] not in listed]
-    # Asked for by its name, a queue whose node is down does not exist: only the whole list has it.
+    # The page of a queue whose node is down does not exist: only the whole list has it.
     still = {queue["name"] for queue in api.get("queues", vhost, **DECLARED) or ()} if missing else ()
     return [queue | {"state": "down"} for queue in missing if queue["name"] in still]
 

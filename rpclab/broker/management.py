@@ -1,4 +1,4 @@
-"""The broker's HTTP API, as far as the lab asks it.
+"""The broker's HTTP API, as far as the lab uses it.
 
 Its reference: https://www.rabbitmq.com/docs/http-api-reference.
 """
@@ -6,6 +6,7 @@ Its reference: https://www.rabbitmq.com/docs/http-api-reference.
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -21,27 +22,40 @@ LIVE = {"disable_stats": "true", "enable_queue_totals": "true"}
 class Management:
     """A client of one broker's HTTP API; a context manager.
 
-    Each node of a cluster has the API and answers for all. The one that answered last is asked first.
+    Each node of a cluster has the API and answers for all. The one that answered last is tried first.
 
     Parameters
     ----------
     broker : Broker
-        Whose API to ask.
+        The broker with the API.
     """
 
     def __init__(self, broker: Broker):
         self._nodes = deque(broker.all)
         self._http = httpx.Client(
-            # A proxy named in the environment must not get between a notebook and loopback.
+            # A proxy named in the environment must not be used for loopback.
             trust_env=False,
-            # Building a TLS context takes longer than any request here, and plain HTTP has no use for one.
+            # Building a TLS context takes longer than any request here, and plain HTTP does not need one.
             verify=any(urlsplit(each.management_url).scheme == "https" for each in broker.all) and tls.context(),
             timeout=10,
         )
 
-    def get(self, *path: str, **query: str) -> list | dict | None:
-        """Return what the API has at a path, or None where it has nothing; path parts are escaped here."""
+    def get(self, *path: str, **query: str) -> Any | None:
+        """Return what the API has at a path, or None if it has nothing; path parts are escaped here."""
         return self._request("GET", path, params=query)
+
+    def fetch(self, *path: str, **query: str) -> Any:
+        """Return what every broker's API has at a path.
+
+        Raises
+        ------
+        BrokerUnavailable
+            If it has nothing at that path, so that it is not a management API.
+        """
+        found = self.get(*path, **query)
+        if found is None:
+            raise self._no_api(f"has nothing at {_url(path)}")
+        return found
 
     def put(self, *path: str, json: dict) -> None:
         self._request("PUT", path, json=json)
@@ -50,7 +64,7 @@ class Management:
         self._request("POST", path)
 
     def delete(self, *path: str) -> bool:
-        """Delete what is at a path; tell whether there was anything."""
+        """Delete what is at a path; return whether there was anything."""
         return self._request("DELETE", path) is not None
 
     def close(self) -> None:
@@ -59,11 +73,11 @@ class Management:
     def __enter__(self) -> Management:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _request(self, method: str, path: tuple[str, ...], **content):
-        url = "/api/" + "/".join(quote(part, safe="") for part in path)
+    def _request(self, method: str, path: tuple[str, ...], **content: Any) -> Any | None:
+        url = _url(path)
         response = self._answer(method, url, **content)
         node = self._nodes[0]
         if response.status_code == 404:
@@ -75,12 +89,17 @@ class Management:
                 "`management`, and `administrator` to create virtual hosts."
             )
         if response.is_error:
-            raise CommandFailed(f"{method} {url} was turned down ({response.status_code}): {_reason(response)}")
-        return response.json() if response.content else True
+            raise CommandFailed(f"{method} {url} was rejected ({response.status_code}): {_reason(response)}")
+        if not response.content:
+            return True
+        try:
+            return response.json()
+        except ValueError as error:
+            raise self._no_api(f"replied to {url} with something other than JSON") from error
 
-    def _answer(self, method: str, url: str, **content) -> httpx.Response:
-        """Return the first answer that a node gives; what is asked here may well be asked twice."""
-        failure = None
+    def _answer(self, method: str, url: str, **content: Any) -> httpx.Response:
+        """Return the first node's answer; these requests may be repeated safely."""
+        failure: httpx.HTTPError = httpx.TransportError("no node was tried")
         for _ in range(len(self._nodes)):
             node = self._nodes[0]
             try:
@@ -92,10 +111,20 @@ class Management:
                 self._nodes.rotate(-1)
         asked = ", ".join(sorted(node.management_url for node in self._nodes))
         parts = urlsplit(self._nodes[0].management_url)
-        raise tls.explained(failure, parts.hostname, parts.port or 443) or BrokerUnavailable(
+        raise tls.explained(failure, parts.hostname or "", parts.port or 443) or BrokerUnavailable(
             f"The management API at {asked} does not answer ({failure}). "
-            "`python -m rpclab status` tells what runs; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
+            "`python -m rpclab status` shows what is running; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
         ) from failure
+
+    def _no_api(self, what: str) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"{self._nodes[0].management_url} {what}, so it is not the management API of a RabbitMQ. Set "
+            "RPCLAB_MANAGEMENT to the address of the management API, for example http://127.0.0.1:15672."
+        )
+
+
+def _url(path: tuple[str, ...]) -> str:
+    return "/api/" + "/".join(quote(part, safe="") for part in path)
 
 
 def _reason(response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""The lab's own RabbitMQ: a private node or cluster, started once, shared by all notebooks, gone after ``stop``.
+"""The lab's own RabbitMQ: a private node or cluster, started once, shared by all notebooks, deleted by ``stop``.
 
 It shares nothing with a RabbitMQ that the system runs: data, ports, Erlang cookie and password are its own, and each
 listener is bound to loopback. The nodes of a cluster share one port mapper and one folder, which holds one for each.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,16 +16,16 @@ import psutil
 from filelock import FileLock
 
 from rpclab.broker.node_boot import BOOT_SECONDS, PortTaken, boot, reap, spawn, wait_until_up
-from rpclab.broker.node_files import SHARED, node_folder, title
+from rpclab.broker.node_files import MOST_NODES, SHARED, delete, erlang_name, mark, node_folder, title
 from rpclab.broker.node_record import STOP_SECONDS, Node, recorded
-from rpclab.broker.state import state_folder
+from rpclab.broker.paths import state_folder
 from rpclab.errors import BrokerUnavailable, LabError
 
 NODE_PROCESS = "beam.smp"
 PORT_MAPPER = "epmd"
 ATTEMPTS = 3
 
-# Debian's /usr/sbin/rabbitmq* is a wrapper for root and the user rabbitmq; the scripts behind it work for anybody.
+# Debian's /usr/sbin/rabbitmq* is a wrapper for root and the user rabbitmq; the scripts behind it work for any user.
 SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 
 
@@ -39,34 +40,34 @@ def script_folder() -> Path | None:
 
 
 def running(name: str = SHARED) -> Node | None:
-    """Return a private node if it is up and answers, else None; of a cluster, the first one that does."""
+    """Return a private node if it is running and answers, else None; of a cluster, the first such node."""
     return next((node for node in recorded(name) if node.answers()), None)
 
 
 def start(name: str = SHARED, count: int | None = None) -> Node:
-    """Return a running private node, starting it first if need be; of two callers at once, one starts it.
+    """Return a running private node, and start it first if needed; of two callers at once, one starts it.
 
     Parameters
     ----------
     name : str
-        All labs share one broker; one that shall be broken without disturbing the others gets a name of its own.
+        All labs share one broker; one that a lesson breaks gets its own name.
     count : int, optional
-        More than 1 for a cluster of so many nodes, of which those that are down are started. If not given, what runs
-        is taken as it is, and one node started if nothing runs.
+        More than 1 for a cluster of this many nodes; those that are down are started. By default, what is running is
+        used as it is, or one node is started.
 
     Raises
     ------
     BrokerUnavailable
-        If RabbitMQ is not installed or does not come up.
+        If RabbitMQ is not installed or does not start.
     LabError
-        If another number of nodes runs.
+        If another number of nodes is running.
     """
     with _lock():
         first = running(name)
         if first and count is not None:
             _revive(name, count)
         if first:
-            return running(name)
+            return running(name) or first
         scripts = script_folder()
         if scripts is None:
             raise BrokerUnavailable("RabbitMQ is not installed here, so no private node can be started.")
@@ -85,14 +86,14 @@ def start(name: str = SHARED, count: int | None = None) -> Node:
 
 
 def start_again(*nodes: Node) -> None:
-    """Start nodes of a cluster that have ended, each with its data, and return when they are back in the cluster.
+    """Start nodes of a cluster that have ended, each with its data, and return when they have joined the cluster.
 
-    All at the same time: of those that ended together, one may wait for another.
+    They start at the same time: one may wait for another that ended with it.
 
     Raises
     ------
     BrokerUnavailable
-        If one does not come up, with what it said.
+        If one does not start; with its message.
     """
     down = [node for node in nodes if node.process() is None]
     fresh = [spawn(node.name, node.number, node.scripts, node.password, node.ports) for node in down]
@@ -103,7 +104,7 @@ def start_again(*nodes: Node) -> None:
 
 
 def stop(name: str | None = None) -> bool:
-    """End a private node or cluster and its epmd, or all, and remove the data; tell whether there was one."""
+    """End a private node or cluster and its epmd, or all, and delete the data; return whether there was one."""
     with _lock():
         return _stop_leftovers(name)
 
@@ -113,40 +114,45 @@ def _lock() -> FileLock:
 
 
 def _revive(name: str, count: int) -> None:
-    """Start those of a cluster that are down; the caller holds the lock."""
+    """Start a cluster's nodes that are down; the caller holds the lock."""
     found = recorded(name)
     if len(found) != count:
         there = f"a cluster of {len(found)} nodes" if len(found) > 1 else "a single node"
-        raise LabError(f"The lab runs {there} already, not {count}. End it first: python -m rpclab down")
+        raise LabError(f"The lab already runs {there}, not {count}. Stop it first: python -m rpclab down")
     start_again(*found)
 
 
 def processes(name: str | None = None) -> list[psutil.Process]:
-    """Return the processes of a private broker, or of all, port mapper included, also if no record tells of them."""
-
-    def ours(home: Path) -> bool:
-        return home == node_folder(name) if name else home.parent == state_folder() and home.name.startswith(SHARED)
-
+    """Return the processes of a private broker, or of all, port mapper included, even without a record."""
     found = []
     for process in psutil.process_iter(["name"]):
-        # Processes of other users do not tell their environment; they are not ours either.
+        # The environment of other users' processes cannot be read; they are not ours either.
         with suppress(psutil.Error):
-            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and ours(Path(process.environ().get("HOME", ""))):
+            if process.info["name"] in (NODE_PROCESS, PORT_MAPPER) and _is_ours(process.environ(), name):
                 found.append(process)
     return found
 
 
+def _is_ours(environ: Mapping[str, str], name: str | None) -> bool:
+    """Return whether this is the environment of a process of a private broker, or of the given one."""
+    home = Path(environ.get("HOME", ""))
+    named = home == node_folder(name) if name else home.parent == state_folder() and home.name.startswith(SHARED)
+    return named and environ.get("RABBITMQ_NODENAME", "") in map(erlang_name, range(MOST_NODES + 1))
+
+
 def _stop_leftovers(name: str | None) -> bool:
-    """End what a node left, or all of them, running or not; the caller holds the lock."""
+    """End what a node left, or all nodes, running or not; the caller holds the lock."""
     present = processes(name)
-    # Not politely: an orderly shutdown takes Erlang several seconds, to save what is deleted next.
+    # A node whose folder was deleted while it ran has created it again, without the mark.
+    for process in present:
+        with suppress(psutil.Error):
+            mark(Path(process.environ()["HOME"]))
+    # With SIGKILL: a clean shutdown takes Erlang several seconds, to save what is deleted next.
     for process in present:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(present, timeout=STOP_SECONDS)
     reap()
     for folder in [node_folder(name)] if name else state_folder().glob(f"{SHARED}*/"):
-        shutil.rmtree(folder, ignore_errors=True)
+        delete(folder)
     return bool(present)
-
-

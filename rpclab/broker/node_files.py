@@ -1,50 +1,83 @@
-"""What a private node finds when it starts: its folder, its configuration and its environment.
+"""The folder, configuration and environment of a private node.
 
 The environment it needs is documented at https://www.rabbitmq.com/docs/configure.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from rpclab.broker.state import state_folder, write_privately
+from rpclab.broker.paths import state_folder, write_privately
+from rpclab.errors import LabError
 
 USER = "rpclab"
 SHARED = "node"
 MOST_NODES = 7
 PORTS = ("amqp_port", "management_port", "distribution_port")
+# Only folders that `prepare` has made contain it, and only they are deleted.
+MARK = ".rpclab-node"
+MARK_TEXT = "rpclab made this folder for a private RabbitMQ node. `python -m rpclab down` deletes it.\n"
+# A file whose lines are added to a node's configuration; the tests try RabbitMQ's stricter settings with it.
+EXTRA_CONFIGURATION = "RPCLAB_NODE_CONFIG"
 
 
 def node_folder(name: str = SHARED, number: int = 0) -> Path:
-    """Return the folder that holds all there is of a private node or cluster, existing or not.
+    """Return the folder of a private node or cluster, existing or not.
 
     Parameters
     ----------
     name : str
         Which private broker.
     number : int
-        Of a cluster's nodes, counted from 1, each has a folder of its own in the cluster's.
+        Each node of a cluster, counted from 1, has its own folder in the cluster's.
     """
     folder = state_folder() / name
     return folder / title(number) if number else folder
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder was made for a private node, by this version of rpclab or an earlier one."""
+    return (folder / MARK).is_file() or any(_is_record(record, folder.name) for record in records(folder))
+
+
+def records(folder: Path) -> Iterable[Path]:
+    """Return the paths of the records of the nodes in a folder; the files need not exist."""
+    return [folder / "node.json", *folder.glob("*/node.json")]
+
+
+def mark(folder: Path) -> None:
+    """Mark a folder as made for a private node; has no effect if there is none."""
+    if folder.is_dir():
+        write_privately(folder / MARK, MARK_TEXT)
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder with its contents, but only if it was made for a private node."""
+    if is_ours(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            mark(folder)  # what could not be deleted now is still ours
+
+
 def title(number: int = 0) -> str:
-    """Return what a node is called: ``rpclab`` if it is alone, else ``rpclab-1`` and so on."""
+    """Return a node's name: ``rpclab`` if it is alone, else ``rpclab-1`` and so on."""
     return f"rpclab-{number}" if number else "rpclab"
 
 
 def erlang_name(number: int = 0) -> str:
-    """Return what a node is called by Erlang, and by ``rabbitmqctl -n``."""
+    """Return a node's name for Erlang and ``rabbitmqctl -n``."""
     return f"{title(number)}@localhost"
 
 
 def environment(name: str, number: int, ports: Mapping[str, int]) -> dict[str, str]:
-    """Return the environment in which a node, and each rabbitmqctl that shall reach it, has to run."""
+    """Return the environment that a node needs, and each rabbitmqctl that connects to it."""
     folder = node_folder(name, number)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_", "RPCLAB_"))}
     return inherited | {
@@ -63,14 +96,14 @@ def environment(name: str, number: int, ports: Mapping[str, int]) -> dict[str, s
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
         "RABBITMQ_PID_FILE": str(folder / "node.pid"),
-        # The start script then replaces itself by Erlang, so that the child's pid is the node's.
+        # The start script then replaces itself with Erlang, so that the child's pid is the node's.
         "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
 
 
 def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[str, int]]:
-    """Write all that the nodes of a private broker need to start, and return the ports of each.
+    """Write the files that the nodes of a private broker need to start, and return each node's ports.
 
     Parameters
     ----------
@@ -80,16 +113,27 @@ def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[
         ``[0]`` for one node, ``[1, 2, 3]`` for a cluster of three.
     password : str
         Of the user `USER`.
+
+    Raises
+    ------
+    LabError
+        If another program's folder is in the way.
     """
     epmd, *free = _free_ports(1 + len(numbers) * len(PORTS))
+    if node_folder(name).is_dir() and any(node_folder(name).iterdir()):
+        raise LabError(
+            f"A private node needs the folder {node_folder(name)}, which exists and was not made by rpclab. Move it "
+            "away, or set RPCLAB_HOME to another folder."
+        )
     _make_folder(node_folder(name))
-    # Nodes that start at the same time would each make a cookie of their own.
+    mark(node_folder(name))
+    # Nodes that start at the same time would each make their own cookie.
     write_privately(node_folder(name) / ".erlang.cookie", secrets.token_hex(20), mode=0o400)
     ports = {}
     for number in numbers:
         own, free = free[: len(PORTS)], free[len(PORTS) :]
         ports[number] = dict(zip(PORTS, own, strict=True)) | {"epmd_port": epmd}
-        # The first looks for nobody: since 3.13, one that looks does not boot before another is there.
+        # The first looks for no other: since 3.13, one that looks does not boot before it finds another.
         peers = sorted({numbers[0], number})
         _write_configuration(node_folder(name, number), ports[number], password, peers)
     return ports
@@ -113,7 +157,7 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {ports["management_port"]}
 default_user = {USER}
 default_pass = {password}
-""" + (_formation(peers) if len(peers) > 1 else ""))
+""" + (_formation(peers) if len(peers) > 1 else "") + _extra())
 
 
 def _formation(numbers: Sequence[int]) -> str:
@@ -122,12 +166,25 @@ def _formation(numbers: Sequence[int]) -> str:
     return "cluster_formation.peer_discovery_backend = classic_config\n" + "".join(peers)
 
 
+def _extra() -> str:
+    path = os.environ.get(EXTRA_CONFIGURATION)
+    return Path(path).read_text(encoding="utf-8") if path else ""
+
+
+def _is_record(path: Path, name: str) -> bool:
+    """Return whether a file is the record of a node of this name, as an earlier version wrote it."""
+    with suppress(OSError, ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return isinstance(record, dict) and record.get("name") == name and "amqp_port" in record
+    return False
+
+
 def _make_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; all are held until the last is found, so that they differ."""
+    """Return free ports; all are held until the last is found, so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -1,28 +1,28 @@
-"""The nodes that were started: what it takes to reach each and to end it, read from the record that each left."""
+"""The recorded private nodes: how to reach each and how to end it."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
 
 from rpclab.broker.address import Broker, answers_amqp
-from rpclab.broker.node_files import PORTS, SHARED, USER, node_folder, title
+from rpclab.broker.node_files import PORTS, SHARED, USER, node_folder, records, title
 
 STOP_SECONDS = 15
 
 
 @dataclass(frozen=True)
 class Node:
-    """A private node that was started; what it takes to reach it and to stop it."""
+    """A private node that was started: how to reach it and how to stop it."""
 
     name: str
     pid: int
     started: float
     scripts: str
-    password: str
+    password: str = field(repr=False)
     amqp_port: int
     management_port: int
     distribution_port: int
@@ -31,7 +31,7 @@ class Node:
 
     @property
     def title(self) -> str:
-        """What people call it: ``rpclab-1``."""
+        """Its name for people: ``rpclab-1``."""
         return title(self.number)
 
     @property
@@ -55,18 +55,18 @@ class Node:
         return process if same else None
 
     def answers(self) -> bool:
-        """Tell whether it is up and speaks AMQP."""
+        """Return whether it is running and speaks AMQP."""
         return self.process() is not None and answers_amqp("127.0.0.1", self.amqp_port)
 
     def kill(self) -> None:
-        """End it at once with SIGKILL, whatever it is doing; its data stays. Does nothing to one that has ended."""
+        """Kill it at once with SIGKILL; its data stays. Has no effect if it has ended."""
         process = self.process()
         if process:
             process.kill()
             psutil.wait_procs([process], timeout=STOP_SECONDS)
 
     def own_address(self, others: tuple[Broker, ...] = ()) -> Broker:
-        """Return its address, without looking whether there are others."""
+        """Return its address, without those of other nodes."""
         return Broker(
             url=f"amqp://{USER}:{self.password}@127.0.0.1:{self.amqp_port}",
             management_url=f"http://127.0.0.1:{self.management_port}",
@@ -77,9 +77,9 @@ class Node:
 
 
 def recorded(name: str = SHARED) -> list[Node]:
-    """Return the nodes of a private broker as they were recorded when they were started; each may have ended since."""
+    """Return the nodes of a private broker as recorded at their start; each may have ended since."""
     nodes = []
-    for record in [node_folder(name) / "node.json", *node_folder(name).glob("*/node.json")]:
+    for record in records(node_folder(name)):
         with suppress(FileNotFoundError, ValueError, TypeError):
             nodes.append(Node(**json.loads(record.read_text())))
     return sorted(nodes, key=lambda node: node.number)

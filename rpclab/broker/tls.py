@@ -1,4 +1,4 @@
-"""Brokers that are reached over TLS: whose certificates are trusted, and what is wrong with one that is not.
+"""TLS connections to brokers: which certificates are trusted, and why another one is not.
 
 The one place that builds a TLS context. The broker's side of it: https://www.rabbitmq.com/docs/ssl.
 """
@@ -10,15 +10,18 @@ import os
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import pika
 
 from rpclab.errors import BrokerUnavailable, InvalidOption, LabError
 
+E = TypeVar("E", bound=BaseException)
+
 CA_VARIABLE = "RPCLAB_CA"
 TIMEOUT_SECONDS = 10
 
-# OpenSSL's codes for a certificate that did not pass, by what one can do about it (openssl-verification-options(1)).
+# OpenSSL's codes for an untrusted certificate, by what to do about it (openssl-verification-options(1)).
 UNKNOWN_CA = (2, 18, 19, 20, 21)
 NOT_YET_VALID = 9
 EXPIRED = 10
@@ -47,17 +50,17 @@ def parameters(url: str) -> pika.URLParameters:
 
 
 def check(addresses: Iterable[tuple[str, int]]) -> None:
-    """Shake hands with a broker over TLS and hang up; of a cluster's nodes, one has to pass.
+    """Check a broker's TLS handshake, and close the connection; of a cluster's nodes, one must succeed.
 
     Parameters
     ----------
     addresses : iterable of (str, int)
-        Host and port of each node that is reached over TLS; none are fine as well.
+        Host and port of each node that is reached over TLS; may be empty.
 
     Raises
     ------
     BrokerUnavailable
-        If nobody answers, or no TLS is spoken there, or the certificate is not to be trusted; with what to do.
+        If no broker answers, or it does not speak TLS, or its certificate is not trusted; with what to do.
     """
     refused = None
     for host, port in addresses:
@@ -85,14 +88,14 @@ def _shake_hands(host: str, port: int) -> None:
 
 
 def explained(error: BaseException, host: str, port: int) -> LabError | None:
-    """Return the lab's own error if TLS is the reason for an error, wrapped by whomever, else None."""
-    reason = next(_reasons(error), None)
+    """Return the lab's own error if TLS caused an error, also one that wraps it, else None."""
+    reason = next(causes(error, ssl.SSLError), None)
     where = f"{host}:{port}"
     if isinstance(reason, ssl.SSLCertVerificationError):
         return BrokerUnavailable(f"{where} has a certificate that is not trusted: {_advice(reason, host)}")
     if reason is not None:
         return BrokerUnavailable(
-            f"No TLS connection to {where} came about ({reason.reason or reason}). If the broker speaks plain AMQP "
+            f"The TLS connection to {where} failed ({reason.reason or reason}). If the broker speaks plain AMQP "
             "there, write amqp:// instead of amqps://. The usual port for TLS is 5671, for the management API 15671."
         )
     return None
@@ -101,29 +104,31 @@ def explained(error: BaseException, host: str, port: int) -> LabError | None:
 def _advice(refused: ssl.SSLCertVerificationError, host: str) -> str:
     if refused.verify_code in UNKNOWN_CA:
         return (
-            "nobody known has signed it. If the broker has a certificate authority of its own, get that one's "
-            f"certificate from whoever runs the broker and set {CA_VARIABLE}=/path/to/ca.pem."
+            "no authority known here has signed it. If the broker uses a private certificate authority, get that one's "
+            f"certificate from the broker's administrator and set {CA_VARIABLE}=/path/to/ca.pem."
         )
     if refused.verify_code in OTHER_NAME:
         return f"it is for another host than {host!r}. Write the name that is in the certificate into RPCLAB_BROKER."
     if refused.verify_code == EXPIRED:
-        return "it has expired. Whoever runs the broker has to renew it; check this machine's clock as well."
+        return "it has expired. The broker's administrator must renew it; also check this machine's clock."
     if refused.verify_code == NOT_YET_VALID:
         return "it is not valid yet. Check the clocks of this machine and of the broker's."
-    return f"{refused.verify_message}. Whoever runs the broker can tell more."
+    return f"{refused.verify_message}. The broker's administrator can say more."
 
 
-def _reasons(error: BaseException) -> Iterator[ssl.SSLError]:
-    """Find TLS errors in an error and in those that it stands for; pika hides them in arguments and attributes."""
+def causes(error: BaseException, kind: type[E]) -> Iterator[E]:
+    """Return errors of a kind in an error and in those that it wraps; pika keeps them in arguments and attributes."""
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop(0)
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, ssl.SSLError):
+        if isinstance(one, kind):
             yield one
-        beneath = (one.__cause__, one.__context__, getattr(one, "exception", None), *one.args)
+        beneath = (
+            one.__cause__, one.__context__, getattr(one, "exception", None), *getattr(one, "exceptions", ()), *one.args
+        )
         waiting += [each for each in beneath if isinstance(each, BaseException)]
 
 

@@ -1,6 +1,6 @@
-"""The virtual host that a lab has for itself: made for it, or where one may make none, a free one of those one has.
+"""A lab's virtual host: a new one, or, for a user who may not make any, a free one of the user's.
 
-An administrator's lab makes a virtual host of its name and deletes it in the end. A learner in a class is no
+An administrator's lab makes a virtual host of its name and deletes it at the end. A learner in a class is not an
 administrator: the teacher made some virtual hosts in advance (`rpclab.classroom`), and a lab takes one of them, empties
 it, and leaves it empty.
 """
@@ -14,7 +14,7 @@ from contextlib import suppress
 from filelock import FileLock, Timeout
 
 from rpclab.broker.management import LIVE, Management
-from rpclab.broker.state import state_folder
+from rpclab.broker.paths import state_folder
 from rpclab.errors import AccessRefused, BrokerUnavailable, CommandFailed, LabError, VhostNotOurs
 
 LAB_TAG = "rpclab"
@@ -27,14 +27,14 @@ POLL_SECONDS = 0.05
 
 
 class LabVhost:
-    """A virtual host that no other lab on this machine uses, empty; to be released in the end.
+    """An empty virtual host that no other lab on this machine uses; release it at the end.
 
     Parameters
     ----------
     api : Management
-        The broker's HTTP API; it has to stay open until `clear` has been called.
+        The broker's HTTP API; it must stay open until `clear` has been called.
     username : str
-        As whom the lab connects.
+        The user as whom the lab connects.
     lab : str
         The lab's name.
 
@@ -46,23 +46,22 @@ class LabVhost:
     Raises
     ------
     VhostNotOurs
-        If a virtual host of the lab's name exists which no lab has made.
+        If a virtual host of the lab's name exists that rpclab did not make.
     AccessRefused
-        If the user can neither make virtual hosts nor has any of a class.
+        If the user may not make virtual hosts, and has none of a class.
     LabError
-        If all that there may be are in use.
+        If all of the user's virtual hosts are in use.
     """
 
     def __init__(self, api: Management, username: str, lab: str):
         self._api = api
-        self._made = "administrator" in api.get("whoami")["tags"]
+        self._made = "administrator" in api.fetch("whoami")["tags"]
         if self._made:
-            names = [lab, *(f"{lab}-{number}" for number in range(2, SAME_LAB_TWICE + 1))]
-            all_taken = f"The lab {lab!r} is open {SAME_LAB_TWICE} times already. Shut down some of its kernels."
+            self.name, self._lock = free_name(lab)
         else:
             names = _pool(api, username)
-            all_taken = f"{len(names)} labs of yours are open, and there are no more. Shut down a kernel that has one."
-        self.name, self._lock = _first_free(names, all_taken)
+            all_taken = f"{len(names)} of your labs are open, which is the limit. Shut down a kernel that uses one."
+            self.name, self._lock = _first_free(names, all_taken)
         try:
             if self._made:
                 _make_empty(api, self.name, username, lab)
@@ -73,22 +72,36 @@ class LabVhost:
             raise
 
     def clear(self) -> None:
-        """Delete the virtual host, or empty it if it is one of a class; not if the broker has gone."""
+        """Delete the virtual host, or empty it if it is one of a class; do nothing if the broker has stopped."""
         if self._made:
             with suppress(BrokerUnavailable):
                 self._api.delete("vhosts", self.name)
         else:
-            # Whoever takes it next empties it again, and is told if that cannot be done.
+            # The lab that takes it next empties it again, and raises an error if it cannot.
             with suppress(LabError):
                 empty(self._api, self.name)
 
     def release(self) -> None:
-        """Let other labs have it."""
+        """Release it for other labs."""
         self._lock.release()
 
 
+def free_name(lab: str, prefix: str = "") -> tuple[str, FileLock]:
+    """Return a name for what a lab has to itself, such as ``publishing`` or ``publishing-2``, and the lock on it.
+
+    No other process can get it until the lock is released, or this process has ended.
+
+    Raises
+    ------
+    LabError
+        If all that there may be are in use.
+    """
+    names = [f"{prefix}{lab}", *(f"{prefix}{lab}-{number}" for number in range(2, SAME_LAB_TWICE + 1))]
+    return _first_free(names, f"The lab {lab!r} is open {SAME_LAB_TWICE} times already. Shut down some of its kernels.")
+
+
 def learner_vhosts(username: str, count: int) -> list[str]:
-    """Return the names of the virtual hosts that are made for a learner."""
+    """Return the names of a learner's virtual hosts."""
     return [f"{username}.{number}" for number in range(1, count + 1)]
 
 
@@ -103,21 +116,21 @@ def empty(api: Management, vhost: str) -> None:
     Raises
     ------
     LabError
-        If somebody goes on to use it, so that it does not get empty.
+        If another program keeps using it, so that it cannot be emptied.
     """
     deadline = time.monotonic() + EMPTY_SECONDS
     while not _emptied(api, vhost):
-        # A connection is listed a moment after it was opened, and its exclusive queues go a moment after it was closed.
+        # A connection is listed just after it opens, and its exclusive queues are deleted just after it closes.
         if time.monotonic() > deadline:
             raise LabError(
-                f"The virtual host {vhost!r} does not get empty: a program goes on to use it, perhaps on another "
+                f"Could not empty the virtual host {vhost!r}: another program keeps using it, perhaps on another "
                 "machine. Stop that program, and open the lab again."
             )
         time.sleep(POLL_SECONDS)
 
 
 def _first_free(names: Iterable[str], all_taken: str) -> tuple[str, FileLock]:
-    """Return the first of some virtual hosts that no running process uses, and the lock that keeps it so."""
+    """Return the first of some names that no running process uses, and the lock that reserves it."""
     folder = state_folder() / "labs"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in names:
@@ -133,7 +146,7 @@ def _make_empty(api: Management, vhost: str, username: str, lab: str) -> None:
     if there is not None:
         if LAB_TAG not in there.get("tags", ()):
             raise VhostNotOurs(
-                f"The broker has a virtual host {vhost!r} that no lab has made, and a lab empties its own. "
+                f"The broker has a virtual host {vhost!r} that rpclab did not make, and a lab empties its own. "
                 "Choose another name for the lab."
             )
         api.delete("vhosts", vhost)
@@ -143,7 +156,7 @@ def _make_empty(api: Management, vhost: str, username: str, lab: str) -> None:
 
 
 def _start_everywhere(api: Management, vhost: str) -> None:
-    """Wait until a virtual host runs on each node of a cluster; one that is busy may fail to start it by itself."""
+    """Wait until a virtual host runs on each node of a cluster; a busy node may fail to start it by itself."""
     deadline = time.monotonic() + START_SECONDS
     while set((states := _states(api, vhost)).values()) != {"running"}:
         down = [node for node, state in states.items() if state != "running"]
@@ -156,33 +169,33 @@ def _start_everywhere(api: Management, vhost: str) -> None:
 
 
 def _states(api: Management, vhost: str) -> dict[str, str]:
-    # A node that has just opened its listeners does not count itself yet; no node is an empty list here, no object.
-    return dict(api.get("vhosts", vhost)["cluster_state"])
+    # A node that has just opened its listeners does not count itself yet; without nodes this is an empty list.
+    return dict(api.fetch("vhosts", vhost)["cluster_state"])
 
 
 def _pool(api: Management, username: str) -> list[str]:
     pool = [
-        vhost["name"] for vhost in api.get("vhosts")
+        vhost["name"] for vhost in api.fetch("vhosts")
         if CLASSROOM_TAG in vhost.get("tags", ()) and learner_of(vhost["name"]) == username
     ]
     if not pool:
         raise AccessRefused(
-            f"User {username!r} may not make virtual hosts on this broker, and has none of a class. Whoever "
-            "administers the broker can make some for you, see `python -m rpclab classroom create --help`, or give the "
+            f"User {username!r} may not make virtual hosts on this broker, and has none of a class. The "
+            "broker's administrator can make some for you, see `python -m rpclab classroom create --help`, or give the "
             "user the tag `administrator`."
         )
     return sorted(pool, key=lambda name: int(name.rpartition(".")[2]))
 
 
 def _emptied(api: Management, vhost: str) -> bool:
-    """Delete what can be deleted now, and tell whether all is gone."""
+    """Delete what can be deleted now, and return whether everything is deleted."""
     for connection in api.get("vhosts", vhost, "connections") or ():
         api.delete("connections", connection["name"])
     left = False
     for queue in api.get("queues", vhost, **LIVE) or ():
         try:
             api.delete("queues", vhost, queue["name"])
-        except CommandFailed:  # it is exclusive to a connection that is still there, and goes with it
+        except CommandFailed:  # it is exclusive to a connection that is still open, and is deleted with it
             left = True
     for exchange in api.get("exchanges", vhost) or ():
         if not _is_built_in(exchange["name"]):

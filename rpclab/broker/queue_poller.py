@@ -1,4 +1,4 @@
-"""A virtual host's queues, asked for again and again."""
+"""A virtual host's queues, read repeatedly."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from rpclab.errors import BrokerUnavailable, VhostNotFound
 
 
 class LiveQueues:
-    """What `inventory.queues` returns, over one connection that stays open; a context manager.
+    """Reads `inventory.queues` over one connection that stays open; a context manager.
 
-    The broker's log tells of each connection that comes and goes, and several a second would be all that it tells.
-    It belongs to one thread.
+    The broker logs each connection, and several a second would fill its log. It belongs to one thread.
 
     Parameters
     ----------
     broker : Broker
-        Whom to ask.
+        The broker to ask.
     vhost : str
-        The virtual host whose queues are meant.
+        The virtual host with the queues.
     """
 
     def __init__(self, broker: Broker, vhost: str):
@@ -40,9 +39,9 @@ class LiveQueues:
         Raises
         ------
         BrokerUnavailable
-            If nobody answers; the next time, the connection is opened again.
+            If no broker answers; the next call opens the connection again.
         VhostNotFound
-            If there is no such virtual host any more.
+            If the virtual host does not exist any more.
         """
         try:
             if self._connection is None:
@@ -52,23 +51,25 @@ class LiveQueues:
             self._hang_up()
             raise BrokerUnavailable(f"The broker ended the connection ({type(error).__name__}).") from error
         if found is None:
-            raise VhostNotFound(f"The virtual host {self._vhost!r} is gone: the lab was closed, or the broker reset.")
+            raise VhostNotFound(
+                f"The virtual host {self._vhost!r} does not exist any more: the lab was closed, or the broker reset."
+            )
         return found
 
     def close(self) -> None:
-        """Close the connection; a second time does nothing."""
+        """Close the connection; calling it again has no effect."""
         self._hang_up()
         self._api.close()
 
     def __enter__(self) -> LiveQueues:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _hang_up(self) -> None:
         if self._connection is not None:
-            # One that broke is as closed as it can be.
+            # One that was lost is as closed as it can be.
             with suppress(AMQPError):
                 self._connection.close()
         self._connection = None

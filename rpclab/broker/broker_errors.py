@@ -6,7 +6,7 @@ A channel or connection that the broker closes comes with a code and a text of A
 
 from __future__ import annotations
 
-from pika.exceptions import ConnectionClosedByBroker
+from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
 from rpclab.errors import (
     AccessRefused,
@@ -19,11 +19,17 @@ from rpclab.errors import (
 )
 
 _NODE_DOWN = (
-    "A classic queue is on one node of the cluster, and comes back with it: lab.cluster.start(). A quorum queue "
+    "A classic queue is on one node of the cluster, and returns with it: lab.cluster.start(). A quorum queue "
     '(arguments={"x-queue-type": "quorum"}) is on several, and goes on without one of them.'
 )
 
-# A part of the broker's text, the error to raise, and what one needs to know. The first that fits counts.
+# The broker's name for queues that are neither durable nor exclusive. RabbitMQ 4.3 refuses them unless its
+# configuration permits them, as Debian's does: https://www.rabbitmq.com/docs/deprecated-features.
+TRANSIENT = "transient_nonexcl_queues"
+
+Refusal = ChannelClosedByBroker | ConnectionClosedByBroker
+
+# A part of the broker's text, the error to raise, and what to do. The first match counts.
 REFUSALS = (
     (
         404, "no queue", QueueNotFound,
@@ -32,19 +38,19 @@ REFUSALS = (
     # RabbitMQ 3 says so at once; 4.0 tries for a minute first, and then says that it took too long.
     (404, "is down or inaccessible", QueueUnavailable, _NODE_DOWN),
     (404, "due to timeout", QueueUnavailable, _NODE_DOWN),
-    (404, "no exchange", LabError, "There is no such exchange. Declare it first, or mind the spelling."),
+    (404, "no exchange", LabError, "There is no such exchange. Declare it first, or correct the name."),
     (
         405, "locked", QueueInUse,
-        "The queue is exclusive to another connection, which alone may use it; it goes when that connection closes.",
+        "Only the connection that declared this exclusive queue may use it; the queue is deleted with that connection.",
     ),
     (
         406, "inequivalent arg", QueueArgumentsDiffer,
-        "The queue exists already with another value for this argument. Declare it with the same value, or delete it "
+        "The queue already exists with another value for this argument. Declare it with the same value, or delete it "
         "first and lose its messages: lab.delete(name).",
     ),
     (
         406, "unknown delivery tag", LabError,
-        "This delivery has been acknowledged before, or came by another channel. Acknowledge once, on the channel that "
+        "This delivery was acknowledged before, or another channel delivered it. Acknowledge once, on the channel that "
         "the callback got as its first argument.",
     ),
     (
@@ -62,25 +68,39 @@ REFUSALS = (
     ),
     (
         406, "queue limit", LabError,
-        "There are as many queues as may be. Delete some that are not needed, lab.delete(name); an administrator can "
+        "The limit of queues is reached. Delete some that you do not need, lab.delete(name); an administrator can "
         "raise the limit.",
     ),
-    (406, "timed out", LabError, "The message was held for too long without an acknowledgement, and is requeued."),
+    (
+        406, "timed out", LabError,
+        "A message was held for longer than the broker waits for its acknowledgement, and is requeued. If the work "
+        "takes that long, raise the limit: a policy with consumer-timeout for the queue, or consumer_timeout in "
+        "rabbitmq.conf.",
+    ),
+    (
+        403, "in exclusive use", QueueInUse,
+        "A consumer has the queue to itself (exclusive=True); others can consume when it has ended.",
+    ),
     (
         403, "", AccessRefused,
         "The user lacks a permission (configure, write or read) for this; an administrator can give it.",
     ),
     (
         530, "connection limit", AccessRefused,
-        "As many connections are open there as may be. Stop workers, or shut down kernels that are not needed; an "
+        "The limit of connections is reached. Stop workers, or shut down kernels that you do not need; an "
         "administrator can raise the limit.",
     ),
     (530, "not found", VhostNotFound, "There is no such virtual host. rpclab.Lab(name) makes one."),
+    (
+        541, TRANSIENT, LabError,
+        "This broker refuses queues that are neither durable nor exclusive, as RabbitMQ does from 4.3 on. Declare the "
+        "queue with durable=True, or with exclusive=True if it is for this connection alone.",
+    ),
     (530, "", AccessRefused, "The user has no access to this virtual host; an administrator can give it."),
 )
 
 
-def explained(refusal: Exception, doing: str = "") -> LabError:
+def explained(refusal: Refusal, doing: str = "") -> LabError:
     """Return the lab's own error for a channel or connection that the broker closed.
 
     Parameters
@@ -90,7 +110,7 @@ def explained(refusal: Exception, doing: str = "") -> LabError:
     doing : str
         What was attempted, for the message.
     """
-    code, text = refusal.reply_code, refusal.reply_text
+    code, text = getattr(refusal, "reply_code", 0), getattr(refusal, "reply_text", "")
     closed = "connection" if isinstance(refusal, ConnectionClosedByBroker) else "channel"
     what = f"{doing}: the" if doing else "The"
     for known, part, error, advice in REFUSALS:

@@ -1,4 +1,4 @@
-"""Where the lab keeps what outlives a notebook: a folder that only its owner can read."""
+"""The lab's folder, which outlives a notebook and which only its owner can read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from platformdirs.unix import Unix
 
 
 def state_folder() -> Path:
-    """Return the lab's folder, made with mode 0700 if it is not there yet.
+    """Return the lab's folder, created with mode 0700 if it does not exist.
 
-    ``RPCLAB_HOME`` names another one. On macOS the Unix place is used as well: Erlang's start scripts do not
-    survive the space in ``Application Support``.
+    ``RPCLAB_HOME`` names another one. On macOS it is the same as on Linux: Erlang's start scripts fail on
+    the space in ``Application Support``.
     """
     chosen = os.environ.get("RPCLAB_HOME")
     if chosen:
