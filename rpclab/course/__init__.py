@@ -1,1 +1,1 @@
-"""Exercises, predictions and progress: what a learner does, and how it is judged by what really happened."""
+"""Exercises, predictions and progress: what a learner does, judged by what really happened."""

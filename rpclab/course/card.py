@@ -17,7 +17,7 @@ _COLOURS = {GOOD: ("#bfe6c9", "#0b4a1f"), BAD: ("#f6c6c1", "#7a1410"), OPEN: ("#
 
 
 def card(mood: str, label: str, id: str, text: str, *more: str) -> str:
-    """Return a card with a coloured label, an id, a text and what else there is to show, which is HTML already."""
+    """Return a card with a coloured label, an id, a text, and further parts that are HTML already."""
     back, front = _COLOURS[mood]
     pill = f"background:{back};color:{front};border-radius:10px;padding:1px 9px;font-weight:600"
     heading = f"<span style='{pill}'>{escape(label)}</span> <code>{escape(id)}</code>"
@@ -26,5 +26,5 @@ def card(mood: str, label: str, id: str, text: str, *more: str) -> str:
 
 
 def preformatted(lines: tuple[str, ...]) -> str:
-    """Return lines that were printed as they are."""
+    """Return printed lines as they are, as HTML."""
     return f"<pre>{escape(chr(10).join(lines))}</pre>"

@@ -1,38 +1,21 @@
-"""Finding exercises and predictions by their ids; a lesson's are loaded when one of them is asked for."""
+"""Find exercises and predictions by their ids; a lesson's are loaded when one of them is needed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
-from pkgutil import iter_modules
+from typing import TYPE_CHECKING, TypeVar
 
-from rpclab.course import lessons
 from rpclab.course.exercise import Exercise
+from rpclab.course.lesson import numbers, read
 from rpclab.course.question import Question
+from rpclab.course.renamed import current
 from rpclab.errors import InvalidOption
 
-_PREFIX = "lesson_"
+if TYPE_CHECKING:
+    from rpclab.course.drill import Fault
 
-
-def numbers() -> list[str]:
-    """Return the numbers of the lessons that have something to do, as they begin the ids: ``["04", "05"]``."""
-    names = (module.name for module in iter_modules(lessons.__path__))
-    return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
-
-
-def title(lesson: str) -> str:
-    """Return a lesson's title."""
-    return _module(lesson).TITLE
-
-
-def exercises(lesson: str) -> tuple[Exercise, ...]:
-    """Return a lesson's exercises, in the order of the lesson."""
-    return _module(lesson).EXERCISES
-
-
-def questions(lesson: str) -> tuple[Question, ...]:
-    """Return a lesson's predictions, in the order of the lesson."""
-    return _module(lesson).PREDICTIONS
+_Item = TypeVar("_Item", "Exercise", "Question", "Fault")
 
 
 def exercise(id: str) -> Exercise:
@@ -41,30 +24,32 @@ def exercise(id: str) -> Exercise:
     Parameters
     ----------
     id : str
-        The lesson's number and the exercise's name.
+        The lesson's number and the exercise's name; a name that it had earlier works, too.
 
     Raises
     ------
     InvalidOption
         If there is none; the message lists those of the lesson.
     """
-    return replace(_find(id, "exercise", exercises))
+    return replace(_find(id, "exercise", lambda lesson: read(lesson).exercises))
 
 
 def question(id: str) -> Question:
-    """Return what a prediction asks; see `exercise`."""
-    return _find(id, "prediction", questions)
+    """Return a prediction's question; see `exercise`."""
+    return _find(id, "prediction", lambda lesson: read(lesson).questions)
 
 
-def _find(id: str, kind: str, of_lesson):
-    lesson = str(id)[:2]
+def drill(id: str) -> Fault:
+    """Return a drill's fault; see `exercise`."""
+    return _find(id, "drill", lambda lesson: read(lesson).drills)
+
+
+def _find(id: str, kind: str, of_lesson: Callable[[str], Sequence[_Item]]) -> _Item:
+    id = current(str(id))
+    lesson = id[:2]
     if lesson not in numbers():
         raise InvalidOption(f"There is no {kind} {id!r}: ids begin with a lesson, {', '.join(numbers())}.")
     known = {found.id: found for found in of_lesson(lesson)}
     if id not in known:
         raise InvalidOption(f"There is no {kind} {id!r}. Lesson {lesson} has: {', '.join(known) or 'none'}.")
     return known[id]
-
-
-def _module(lesson: str):
-    return import_module(f"{lessons.__name__}.{_PREFIX}{lesson}")

@@ -1,60 +1,36 @@
-"""Reading from the wire what a check wants to know."""
+"""Read from the wire what a check needs to know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from math import inf
 from types import CodeType, FunctionType
 
-import cloudpickle
 from pika import spec
+from pika.amqp_object import Method
 
+from rpclab.story.story import Story
 from rpclab.table import Table
 from rpclab.wire.frames import Event
-from rpclab.wire.messages import ACKED, AUTO_ACKED, BACK_IN_THE_QUEUE, HELD, REJECTED, Message
-from rpclab.wire.story import Story
+from rpclab.wire.messages import ACKED, AUTO_ACKED, BACK_IN_THE_QUEUE, HELD, REJECTED, Delivery, Message
 
 MOST_ROWS = 16
-TWICE, ELSEWHERE, NEVER = "twice", "elsewhere", "never"
+MOST_EMPTY = 3
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A channel that the broker closed because of what was sent on it.
-
-    Attributes
-    ----------
-    who : str
-        The connection.
-    code, text : int, str
-        The broker's reasons.
-    tag : str
-        Of an unknown delivery tag: whether it was settled ``twice``, came ``elsewhere`` or ``never``; else empty.
-    """
-
-    who: str
-    code: int
-    text: str
-    tag: str = ""
+def methods(events: Iterable[Event], kind: type[Method]) -> list:
+    """Return the methods of one kind, by either side, in order: ``methods(trial.events, spec.Queue.Unbind)``."""
+    return [event.method for event in events if isinstance(event.method, kind)]
 
 
-def refusals(events: Iterable[Event]) -> list[Refusal]:
-    """Return each refusal of the broker, in order."""
-    delivered: dict[tuple[int, int], set[int]] = {}
-    found = []
-    for event in events:
-        place = event.link.number, event.channel
-        if isinstance(event.method, spec.Basic.Deliver | spec.Basic.GetOk):
-            delivered.setdefault(place, set()).add(event.method.delivery_tag)
-        elif isinstance(event.method, spec.Channel.Close) and not event.from_client:
-            text, tag = event.method.reply_text, ""
-            if "unknown delivery tag" in text:
-                number = int(text.split()[-1])
-                here = number in delivered.get(place, ())
-                others = (tags for (link, _), tags in delivered.items() if link == place[0])
-                tag = TWICE if here else ELSEWHERE if any(number in tags for tags in others) else NEVER
-            found.append(Refusal(event.link.name, event.method.reply_code, text, tag))
-    return found
+def declared(events: Iterable[Event]) -> list[str]:
+    """Return the names of the queues that the broker has confirmed as declared, in order, deleted ones included."""
+    return [method.queue for method in methods(events, spec.Queue.DeclareOk)]
+
+
+def polls(events: Iterable[Event]) -> bool:
+    """Return whether ``basic_get`` met an empty queue too often to be anything but polling."""
+    return len(methods(events, spec.Basic.GetEmpty)) > MOST_EMPTY
 
 
 def outcomes(message: Message | None) -> list[str]:
@@ -63,15 +39,20 @@ def outcomes(message: Message | None) -> list[str]:
 
 
 def acked(message: Message | None) -> bool:
-    """Tell whether a message was acknowledged, one way or the other."""
+    """Return whether a message was acknowledged, by the consumer or by ``auto_ack``."""
     return bool({ACKED, AUTO_ACKED} & set(outcomes(message)))
 
 
 def settled_before(request: Message, then: float) -> bool:
-    """Tell whether the broker was told to forget a message before a time of ``time.monotonic()``."""
+    """Return whether a message was acknowledged or rejected before a time of ``time.monotonic()``."""
     return any(
-        delivery.outcome in (ACKED, AUTO_ACKED, REJECTED) and delivery.settled < then for delivery in request.deliveries
+        delivery.outcome in (ACKED, AUTO_ACKED, REJECTED) and end(delivery) < then for delivery in request.deliveries
     )
+
+
+def end(delivery: Delivery) -> float:
+    """Return when a delivery was settled, or infinity if it is not."""
+    return inf if delivery.settled is None else delivery.settled
 
 
 def table(story: Story) -> Table:
@@ -81,31 +62,36 @@ def table(story: Story) -> Table:
         messages = messages[: MOST_ROWS // 2] + messages[-MOST_ROWS // 2:]
     columns = ("body", "from", "queue", "to", "deliveries", "state", "correlation id")
     ids = dict.fromkeys(m.properties.correlation_id for m in messages if m.properties.correlation_id)
-    # An id is random; to be told apart, and the same in each run, it is shown by its number.
+    # Ids are random; numbers in their place are the same in each run.
     shown = {id: f"id {number}" for number, id in enumerate(ids, 1)}
-    return Table(columns if ids else columns[:-1], [_row(message, story.now, shown) for message in messages])
+    return Table(columns if ids else columns[:-1], [_row(message, story, shown) for message in messages])
 
 
-def _row(message: Message, now: float, ids: dict[str, str]) -> dict:
+def _row(message: Message, story: Story, ids: dict[str, str]) -> dict:
     return {
         "body": message.text(20),
         "from": message.publisher or "unknown",
-        "queue": message.queue,
+        "queue": ", ".join(map(story.shown, message.places)),
         "to": ", ".join(dict.fromkeys(delivery.to for delivery in message.deliveries)) or None,
         "deliveries": len(message.deliveries),
-        "state": message.state(now),
+        "state": message.state(story.now),
         "correlation id": ids.get(message.properties.correlation_id),
     }
 
 
-def went_round(message: Message | None) -> int:
-    """Return how often a message was put back into its queue by the one who had it."""
+def times_requeued(message: Message | None) -> int:
+    """Return how often a message was requeued."""
     return sum(outcome in BACK_IN_THE_QUEUE for outcome in outcomes(message))
 
 
 def held(message: Message | None) -> bool:
-    """Tell whether somebody has a message and has not said what became of it."""
+    """Return whether a message is unacked."""
     return outcomes(message)[-1:] == [HELD]
+
+
+def delivered(story: Story, body: str) -> bool:
+    """Return whether a message with a body was delivered."""
+    return any(message.deliveries for message in story.messages if message.text() == body)
 
 
 def codes(values: Iterable[object]) -> Iterator[CodeType]:
@@ -118,27 +104,3 @@ def codes(values: Iterable[object]) -> Iterator[CodeType]:
             yield from codes([value.__code__])
         elif isinstance(value, type):
             yield from codes(part for part in vars(value).values() if isinstance(part, FunctionType))
-
-
-def unpicklable(values: Iterable[object]) -> list[str]:
-    """Return the names that some functions and classes use and that no other process can be given."""
-    return [name for name, used in sorted(_globals(values).items()) if not _can_be_pickled(used)]
-
-
-def _globals(values: Iterable[object]) -> dict[str, object]:
-    found = {}
-    for value in values:
-        if isinstance(value, FunctionType):
-            names = value.__code__.co_names
-            found |= {name: value.__globals__[name] for name in names if name in value.__globals__}
-        elif isinstance(value, type):
-            found |= _globals(part for part in vars(value).values() if isinstance(part, FunctionType))
-    return found
-
-
-def _can_be_pickled(value: object) -> bool:
-    try:
-        cloudpickle.dumps(value)
-    except Exception:  # noqa: BLE001  the answer is no, whatever the reason
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""How the learner's code ended, read from what its process told."""
+"""How the learner's code ended, read from what its process reported."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import linecache
 import re
 from dataclasses import dataclass
 
-from rpclab.course.inside import OUTCOME
-from rpclab.rpc.worker import STOP_SECONDS, Worker
+from rpclab.course.exercise_runner import OUTCOME
+from rpclab.rpc.processes.worker import STOP_SECONDS, Worker
 from rpclab.table import shortened
 
 LINES_SHOWN = 5
@@ -19,34 +19,31 @@ LONGEST_LINE = 120
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one process.
+    """How one process ended.
 
     Attributes
     ----------
     state : str
-        ``running``, ``returned``, ``raised``, or ``gone``: it ended without a word.
+        ``running``, ``returned``, ``raised``, or ``gone``: it ended silently.
     text : str
         The ``repr`` of what was returned, or the error's message.
     error : str
         The error's name.
-    code : int or None
-        The AMQP code of an error that the broker caused.
     where : str
-        The learner's line that raised it, in words; empty if none did.
+        The learner's line that raised it, in words; else empty.
     exitcode : int or None
-        The process's.
+        The process's exit code.
     """
 
     state: str
     text: str = ""
     error: str = ""
-    code: int | None = None
     where: str = ""
     exitcode: int | None = None
 
     @property
     def value(self) -> object:
-        """What was returned, if it is made of numbers, strings, lists and the like; else its ``repr``."""
+        """What was returned, if it consists of numbers, strings, lists and the like; else its ``repr``."""
         try:
             return ast.literal_eval(self.text)
         except (ValueError, SyntaxError, TypeError):
@@ -54,38 +51,38 @@ class Outcome:
 
     @property
     def explained(self) -> str:
-        """How it ended, as a sentence to a learner."""
+        """How it ended, as a sentence for a learner."""
         if self.state == "raised" and self.error == "SystemExit":
             return f"your code called `sys.exit` {self.where or 'somewhere'}, which ends the process."
         if self.state == "raised":
             text = f": {self.text}" if self.text else ""
             return f"your code raised `{self.error}{text}`{' ' if self.where else ''}{self.where}."
         if self.state == "gone":
-            return f"the process ended without a word (exit code {self.exitcode}), as after `os._exit` or a crash."
+            return f"the process ended silently (exit code {self.exitcode}), as after `os._exit` or a crash."
         return "your code was still running." if self.state == "running" else f"your code returned `{self.text}`."
 
 
 def read(worker: Worker) -> Outcome:
-    """Return how a worker's process ended, or that it has not."""
+    """Return how a worker's process ended, or that it is running."""
     if not worker.alive:
-        worker.join(STOP_SECONDS)  # what it told last may still be on its way
-    told = next((line for line in reversed(worker.log) if line.startswith(OUTCOME)), None)
-    if told is None:
+        worker.join(STOP_SECONDS)  # its last line may still be in flight
+    last = next((line for line in reversed(worker.log) if line.startswith(OUTCOME)), None)
+    if last is None:
         return Outcome("running") if worker.alive else Outcome("gone", exitcode=worker.exitcode)
-    outcome = json.loads(told[len(OUTCOME):])
+    outcome = json.loads(last[len(OUTCOME):])
     if "returned" in outcome:
         return Outcome("returned", outcome["returned"])
-    return Outcome("raised", outcome["message"], outcome["error"], outcome["code"], _where(outcome))
+    return Outcome("raised", outcome["message"], outcome["error"], _where(outcome))
 
 
 def said(lines: list[str]) -> tuple[str, ...]:
-    """Return the last lines that the learner's code printed, without what its base class and its process added."""
+    """Return the last lines that the learner's code printed, without those of its base class and process."""
     own = [line for line in lines if line.strip() and not line.startswith(OUTCOME) and not _STARTED.match(line)]
     return tuple(shortened(line, LONGEST_LINE) for line in own[-LINES_SHOWN:])
 
 
 def _where(outcome: dict) -> str:
-    """Say where an error arose, with the line itself where a notebook or a file has kept it."""
+    """Return where an error arose, with the line itself if a notebook or a file has kept it."""
     if not outcome["function"]:
         return ""
     line = linecache.getline(outcome["file"], outcome["line"]).strip()

@@ -1,25 +1,22 @@
-"""Committing to what will happen before it is run, and comparing afterwards."""
+"""Predictions: commit to what will happen, run the cells, and compare."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import ipywidgets as widgets
+from traitlets import Bunch
 
+from rpclab import theme
 from rpclab.course import catalogue, record
 from rpclab.course.card import BAD, GOOD, OPEN, card
 from rpclab.course.question import Option, Question
 from rpclab.course.text import html, plain, unmarked
 from rpclab.course.verdict import RIGHT, WRONG
 from rpclab.errors import InvalidOption, LabError
-from rpclab.widgets import look
 
 NOT_MADE = "no prediction was made"
-_MOODS = {
-    RIGHT: (GOOD, "\u2713 as predicted"),
-    WRONG: (BAD, "\u2715 not as predicted"),
-    NOT_MADE: (OPEN, NOT_MADE),
-}
+_MOODS = {RIGHT: (GOOD, "\u2713 as predicted"), WRONG: (BAD, "\u2715 not as predicted"), NOT_MADE: (OPEN, NOT_MADE)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +34,7 @@ class Comparison:
     happened : str
         What was observed.
     because : str
-        Why, and if the prediction was another, what is wrong with the idea behind it.
+        The reason, and what is wrong with the idea behind a wrong prediction.
     """
 
     question: str
@@ -61,7 +58,7 @@ class Comparison:
 
 
 class Prediction(widgets.VBox):
-    """A question with radio buttons; one commits to an option, runs the cells, and compares.
+    """A question with radio buttons: you commit to an option, run the cells, and compare.
 
     Parameters
     ----------
@@ -78,8 +75,8 @@ class Prediction(widgets.VBox):
         self.button = widgets.Button(description="Commit", tooltip="Commit to this option", disabled=True)
         self.button.on_click(lambda _: self._commit(question.options[self._radio.value]))
         self._radio.observe(self._enable, "value")
-        self._note = widgets.HTML(look.note("Choose, and commit before you run the next cells."))
-        heading = widgets.HTML(look.title("What will happen?", question.id) + html(question.asks))
+        self._note = widgets.HTML(theme.note("Choose, and commit before you run the next cells."))
+        heading = widgets.HTML(theme.title("What will happen?", question.id) + html(question.asks))
         super().__init__([heading, self._radio, widgets.HBox([self.button, self._note])])
         self.add_class("rpclab-card")
 
@@ -101,7 +98,7 @@ class Prediction(widgets.VBox):
         InvalidOption
             If there is no such option.
         LabError
-            If one was committed to before, or what happens was already revealed.
+            If you committed before, or what happens was already revealed.
         """
         options = self._question.options
         numbers = dict(enumerate(options, 1)) | {o.says: o for o in options} | {unmarked(o.says): o for o in options}
@@ -110,8 +107,8 @@ class Prediction(widgets.VBox):
                 f"{option!r} is no option of {self._question.id!r}: give a number from 1 to {len(options)}."
             )
         if self._chosen or self._revealed:
-            why = f"you predicted {self.committed!r}" if self._chosen else "what happens is known"
-            raise LabError(f"A prediction stands: {why}. For another try: rpclab.predict({self._question.id!r}).")
+            why = f"you predicted {self.committed!r}" if self._chosen else "you know what happens"
+            raise LabError(f"The prediction is fixed: {why}. To try again: rpclab.predict({self._question.id!r}).")
         self._commit(numbers[option])
         return self
 
@@ -121,16 +118,16 @@ class Prediction(widgets.VBox):
         Parameters
         ----------
         value : object
-            What the cells have shown, for example ``lab.queues()["addition"]["ready"]``.
+            What the cells showed, for example ``lab.queues()["addition"]["ready"]``.
         """
         happened, chosen = self._question.option(value), self._chosen
         state = NOT_MADE if chosen is None else RIGHT if chosen is happened else WRONG
         if chosen and not self._revealed:
-            record.note(record.PREDICTIONS, self._question.id, state)
+            record.note(record.PREDICTIONS, self._question.id, state, chosen.key)
         self._revealed = True
-        self._lock("It is known now what happens." if chosen is None else f"You committed to: {chosen.says}")
-        reasons = [chosen.because] if state == WRONG else []
-        reasons += [happened.because] if happened else ["That is none of the options: look at the cells again."]
+        self._lock("You know now what happens." if chosen is None else f"You committed to: {chosen.says}")
+        reasons = [chosen.because] if chosen and state == WRONG else []
+        reasons += [happened.because] if happened else ["None of the options says that: look at the cells again."]
         says = happened.says if happened else f"`{value!r}`"
         return Comparison(self._question.id, state, chosen.says if chosen else "", says, "\n".join(reasons))
 
@@ -148,7 +145,7 @@ class Prediction(widgets.VBox):
     def __repr__(self) -> str:
         return f"Prediction({self._question.id!r})"
 
-    def _enable(self, change) -> None:
+    def _enable(self, change: Bunch) -> None:
         self.button.disabled = change.new is None or self._radio.disabled
 
     def _commit(self, option: Option) -> None:
@@ -158,7 +155,7 @@ class Prediction(widgets.VBox):
 
     def _lock(self, said: str) -> None:
         self._radio.disabled = self.button.disabled = True
-        self._note.value = look.note(unmarked(said))
+        self._note.value = theme.note(unmarked(said))
 
 
 def predict(id: str) -> Prediction:

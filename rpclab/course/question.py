@@ -1,4 +1,4 @@
-"""What a prediction asks: a question whose options are the answers that people really give."""
+"""A prediction's question, with the options that people really choose."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ class Option:
     Attributes
     ----------
     says : str
-        What happens, to be chosen.
+        The option's text.
     value : object
         What would be observed then.
     because : str
-        Of the right option, why it is so; of a wrong one, what is wrong with the idea behind it.
+        Why the option is right, or what is wrong with the idea behind it.
     """
 
     says: str
     value: object
     because: str
+
+    @property
+    def key(self) -> str:
+        """What a record says of it; it stays the same when the text is reworded."""
+        return repr(self.value)
 
 
 @dataclass(frozen=True)
@@ -46,5 +51,5 @@ class Question:
     happens: object
 
     def option(self, value: object) -> Option | None:
-        """Return the option that foretells a value, if one does."""
+        """Return the option that predicts a value, or None."""
         return next((option for option in self.options if option.value == value), None)

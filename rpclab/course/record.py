@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from rpclab.broker.state import state_folder
+from rpclab.broker.paths import state_folder
+from rpclab.course.renamed import current
 from rpclab.course.verdict import RIGHT
 
 EXERCISES, PREDICTIONS = "exercises", "predictions"
@@ -19,17 +20,19 @@ LOCK_SECONDS = 10
 
 
 def path() -> Path:
-    """Return where the record is kept; the file is there once something was done."""
+    """Return the record's file; it exists once something was done."""
     return state_folder() / "progress.json"
 
 
 def read(source: Path | None = None) -> dict[str, dict[str, dict]]:
-    """Return a record: for each kind and id, the ``state`` and the number of ``tries``.
+    """Return a record: for each kind and current id, the ``state`` and the number of ``tries``.
+
+    A prediction also has what was ``chosen`` first, if it was made since choices are recorded.
 
     Raises
     ------
     ValueError
-        If the file is none that `note` has written.
+        If `note` did not write the file.
     """
     source = source or path()
     if not source.exists():
@@ -40,16 +43,17 @@ def read(source: Path | None = None) -> dict[str, dict[str, dict]]:
     return {kind: _entries(found.get(kind)) for kind in (EXERCISES, PREDICTIONS)}
 
 
-def note(kind: str, id: str, state: str) -> None:
-    """Take note of one try; what was right once stays right."""
+def note(kind: str, id: str, state: str, chosen: str = "") -> None:
+    """Record one try, and what was chosen in the first one; what was right once stays right."""
     with _changing() as record:
-        entry = record[kind].get(id, {"state": "", "tries": 0})
+        first = {"state": "", "tries": 0} | ({"chosen": chosen} if chosen else {})
+        entry: dict = record[kind].setdefault(id, first)
         if entry["state"] != RIGHT:
-            record[kind][id] = {"state": state, "tries": entry["tries"] + 1}
+            entry.update(state=state, tries=entry["tries"] + 1)
 
 
 def forget(lesson: str = "") -> None:
-    """Drop what was noted of one lesson, or everything."""
+    """Delete the record of one lesson, or of all."""
     with _changing() as record:
         for entries in record.values():
             for id in [id for id in entries if id.startswith(lesson)]:
@@ -58,12 +62,12 @@ def forget(lesson: str = "") -> None:
 
 @contextmanager
 def _changing() -> Iterator[dict]:
-    """Read the record, let it be changed, and write it whole, while no other process does the same."""
+    """Read the record, yield it to be changed, and write it whole, under a lock between processes."""
     target = path()
     with FileLock(target.with_suffix(".lock"), timeout=LOCK_SECONDS):
         try:
             record = read(target)
-        except ValueError:  # somebody else's, or half of one: kept beside, because it may be dear to somebody
+        except ValueError:  # damaged or not ours: kept beside the new one, because it may be worth repairing
             os.replace(target, target.with_suffix(".unreadable.json"))
             record = read(target)
         yield record
@@ -75,7 +79,14 @@ def _changing() -> Iterator[dict]:
 def _entries(found: object) -> dict[str, dict]:
     if not isinstance(found, dict):
         raise ValueError("no entries")
-    for entry in found.values():
-        if not isinstance(entry, dict) or [type(entry.get(key)) for key in ("state", "tries")] != [str, int]:
+    kept: dict[str, dict] = {}
+    for id, entry in found.items():
+        # Exercises and old records have no choice.
+        if not isinstance(entry, dict) or [
+            type(value) for value in (entry.get("state"), entry.get("tries"), entry.get("chosen", ""))
+        ] != [str, int, str]:
             raise ValueError("no entry")
-    return found
+        # A file that an older course has written to again has both names.
+        if current(id) not in kept or entry["state"] == RIGHT:
+            kept[current(id)] = entry
+    return kept

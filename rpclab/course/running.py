@@ -1,4 +1,4 @@
-"""The learner's code on its way into a process, and the process that runs it."""
+"""The learner's code as it is sent to a process, and the process that runs it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import cloudpickle
 
-from rpclab.course import evidence
 from rpclab.course.outcome import Outcome, read
 from rpclab.course.verdict import Mistake
-from rpclab.rpc.worker import Worker
+from rpclab.rpc.processes.payload import unpicklable
+from rpclab.rpc.processes.worker import Worker
 from rpclab.rpc.workers import Workers
 
 
@@ -23,7 +23,7 @@ class Running:
     @property
     def process(self) -> Worker:
         """The process that was started last."""
-        return self._pool[len(self._pool) - 1]
+        return self._pool[-1]
 
     @property
     def name(self) -> str:
@@ -37,15 +37,15 @@ class Running:
 
     @property
     def outcome(self) -> Outcome:
-        """How it ended, or that it has not."""
+        """How it ended, or that it is running."""
         return read(self.process)
 
     def kill(self) -> None:
-        """End it at once, as ``kill -9`` does."""
+        """Kill it at once, as ``kill -9`` does."""
         self.process.kill()
 
     def again(self) -> None:
-        """Start a process in the place of the one that is dead."""
+        """Start a process in place of the dead one."""
         self._pool.scale(1)
 
 
@@ -55,19 +55,19 @@ def payload(function: Callable, arguments: tuple) -> bytes:
     Raises
     ------
     Mistake
-        If the learner's code uses what no other process can be given; it says what.
+        If the learner's code uses something that cannot be sent to another process; it says what.
     """
-    # By value, so that the process loads what the function uses and not the whole module that it is in.
+    # By value, so that the process loads what the function uses, not its whole module.
     module = sys.modules[function.__module__]
     cloudpickle.register_pickle_by_value(module)
     try:
         return cloudpickle.dumps((function, arguments))
-    except Exception as error:  # what cannot be pickled says so with any exception
-        names = ", ".join(f"`{name}`" for name in evidence.unpicklable(arguments)) or "something"
+    except Exception as error:  # pickling can fail with any exception
+        names = ", ".join(f"`{name}`" for name in unpicklable(arguments)) or "something"
         raise Mistake(
-            f"Your code uses {names} of this notebook, which cannot be handed to another process "
+            f"Your code uses {names} of this notebook, which cannot be sent to another process "
             f"({type(error).__name__}): connections, channels and labs belong to the process that opened them. Use "
-            "what your function is given, or open a connection inside: "
+            "what your function is given, or open a connection inside it: "
             "`pika.BlockingConnection(rpclab.connection_parameters())`."
         ) from error
     finally:

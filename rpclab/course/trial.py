@@ -1,36 +1,41 @@
-"""One check under way: a lab of its own, the learner's code in processes, and everything that crosses the wire."""
+"""One running check: its own lab, the learner's code in processes, and everything that crosses the wire."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
 import pika
 
+from rpclab.broker.environment import URL_VARIABLE
 from rpclab.course import evidence
-from rpclab.course.inside import Scenario
+from rpclab.course.exercise_runner import Scenario, call_each
 from rpclab.course.outcome import said
 from rpclab.course.running import Running, payload
-from rpclab.environment import URL_VARIABLE
 from rpclab.errors import LabError
+from rpclab.findings.case import Case
+from rpclab.findings.diagnosis import found
+from rpclab.findings.rule import Finding
 from rpclab.lab import Lab
 from rpclab.rpc.workers import Workers
 from rpclab.table import Table
 from rpclab.wire.frames import Event
 from rpclab.wire.messages import Message
-from rpclab.wire.story import Story
 
-# How the check's own connection is called.
+# The name of the check's own connection.
 CHECK = "check"
 LONGEST_SECONDS = 12.0
 PATIENCE_SECONDS = 2.5
 POLL_SECONDS = 0.02
 
+_Value = TypeVar("_Value")
+
 
 class Trial:
-    """What a check works with. It has nothing to do with the learner's own lab, and leaves nothing behind.
+    """What a check works with. It is separate from the learner's own lab, and leaves nothing behind.
 
     Parameters
     ----------
@@ -40,76 +45,88 @@ class Trial:
     Attributes
     ----------
     lab : Lab
-        To be asked for queues: ``trial.lab.queues()["reports"]["ready"]``.
+        For its queues: ``trial.lab.queues()["reports"]["ready"]``.
     story : Story
         All messages since the check began.
     channel : pika.adapters.blocking_connection.BlockingChannel
-        The check's own, on a connection called ``check``; its callbacks run while the check waits.
+        The check's own channel, on a connection named ``check``; its callbacks run while the check waits.
     """
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self.story = Story(lab.tap.registry.shown)
-        self._last_event = time.monotonic()
-        self._unsubscribe = lab.tap.subscribe(self._take)
+        self.story = lab.story
         self._connection = lab.connect(CHECK)
         self.channel = self._connection.channel()
         self._pools: list[Workers] = []
         self._deadline = time.monotonic() + LONGEST_SECONDS
 
     def declare(self, *queues: str, **arguments: str) -> None:
-        """Declare durable queues; keyword arguments are theirs, with ``_`` for ``-``: ``x_max_length=5``."""
+        """Declare durable queues; keyword arguments are queue arguments, with ``_`` for ``-``: ``x_max_length=5``."""
         given = {name.replace("_", "-"): value for name, value in arguments.items()} or None
         for queue in queues:
             self.channel.queue_declare(queue, durable=True, arguments=given)
 
-    def publish(self, queue: str, body: str, **properties) -> Message:
+    def publish(self, queue: str, body: str, **properties: Any) -> Message:
         """Publish a message to a queue, with the properties of ``pika.BasicProperties``, and return it from the story.
 
-        What becomes of it can be seen from it at any time.
+        The message always shows its current state.
         """
-        before = len(self._published())
-        self.channel.basic_publish("", queue, body, pika.BasicProperties(**properties))
-        given_up = time.monotonic() + PATIENCE_SECONDS
+        before = len(self.story.messages)
+        self.channel.basic_publish("", queue, body.encode(), pika.BasicProperties(**properties))
         # On a busy machine the bytes may still be on their way to the tap.
-        while not (mine := self._published()[before:]):
-            self.lab.tap.catch_up()
-            if time.monotonic() > given_up:
-                raise LabError(f"A message that the check published to {queue!r} was not seen on its connection.")
-        return mine[-1]
+        self.lab.tap.catch_up()
+        if mine := self.wait(lambda: [one for one in self.story.messages[before:] if one.publisher == CHECK]):
+            return mine[-1]
+        raise LabError(f"A message that the check published to {queue!r} was not seen on its connection.")
 
-    def run(self, name: str, function: Callable, *arguments) -> Running:
-        """Run a function with the learner's code in a process of its own, and return when the process is there.
+    def ask(self, queue: str, *bodies: str) -> list[Message]:
+        """Publish requests that a server should reply to in a callback queue of the check; their ids are the bodies."""
+        callback = self.channel.queue_declare("", exclusive=True).method.queue
+        return [self.publish(queue, body, reply_to=callback, correlation_id=body) for body in bodies]
+
+    def run(self, name: str, function: Callable, *arguments: object) -> Running:
+        """Run a function with the learner's code in a new process, and return when the process has started.
 
         Parameters
         ----------
         name : str
-            What the process is called, followed by ``-0``; the one after it by ``-1``.
+            The process's name, followed by ``-0``; a second process gets ``-1``.
         function : callable
-            A function of a module, usually of `rpclab.course.inside`.
+            A function of a module, usually of `rpclab.course.exercise_runner`.
         *arguments
-            What to call it with, the learner's class or function among them.
+            Its arguments, the learner's class or function among them.
         """
         files = {(code.co_name, code.co_firstlineno): code.co_filename for code in evidence.codes(arguments)}
         pool = Workers(Scenario, payload(function, arguments), files, count=1, name=name)
         self._pools.append(pool)
         return Running(pool)
 
-    def wait(self, condition: Callable[[], object], running: Running | None = None, seconds: float = PATIENCE_SECONDS):
-        """Wait until a condition is true and return its value; give up when it cannot become true any more.
+    def call(self, name: str, function: Callable, *calls: tuple) -> Running:
+        """Call the learner's function in a new process, once for each tuple of arguments, and wait for the end.
+
+        The function gets a new channel each time, and then the arguments.
+        """
+        running = self.run(name, call_each, function, calls)
+        self.wait(lambda: not running.alive, running)
+        return running
+
+    def wait(
+        self, condition: Callable[[], _Value], running: Running | None = None, seconds: float = PATIENCE_SECONDS
+    ) -> _Value:
+        """Wait until a condition is true and return its value; give up when it can no longer become true.
 
         Parameters
         ----------
         condition : callable
-            Takes nothing. Asked every 20 ms, and a last time when the process has ended or time is up.
+            Takes nothing. Called every 20 ms, and once more when the process has ended or time is up.
         running : Running, optional
-            The process without which nothing more is to be expected.
+            The process that the condition depends on.
         seconds : float
             How long to wait when nothing crosses the wire. All waiting of one check together ends after 12 s.
         """
         begun = time.monotonic()
         while not (value := condition()):
-            due = min(max(begun, self._last_event) + seconds, self._deadline)
+            due = min(max(begun, self.lab.tap.events[-1].time) + seconds, self._deadline)
             over = time.monotonic() > due or (running is not None and not running.alive)
             self._connection.process_data_events(POLL_SECONDS)
             if over:
@@ -118,14 +135,46 @@ class Trial:
         return value
 
     def message(self, body: str, queue: str | None = None) -> Message | None:
-        """Return the first message with a body, published to a queue if one is named."""
+        """Return the first message with a body, published to the given queue if one is given."""
         wanted = body.encode()
         return next((m for m in self.story.messages if m.body == wanted and queue in (None, m.routing_key)), None)
 
+    def sent(self, body: str, queue: str | None = None) -> Message:
+        """Return the first message with a body that the check has sent.
+
+        Raises
+        ------
+        LabError
+            If it has not crossed the wire.
+        """
+        self.lab.tap.catch_up()
+        message = self.message(body, queue)
+        if message is None:
+            raise LabError(f"The message {body!r} of this check did not leave for the broker in time. Check again.")
+        return message
+
     def counts(self, queue: str) -> dict[str, int]:
-        """Return a queue's counts, true now; all are 0 if it does not exist."""
+        """Return a queue's counts as they are now; all are 0 if it does not exist."""
         rows = [row for row in self.lab.queues() if row["name"] == queue]
         return rows[0] if rows else {"ready": 0, "unacked": 0, "consumers": 0}
+
+    @property
+    def case(self) -> Case:
+        """What the rules of `rpclab.findings` look at, without what the broker refused the check itself."""
+        self.lab.tap.catch_up()
+        case = Case(self.story.whole())
+        case.refusals = [one for one in case.refusals if case.name(one.link) != CHECK]
+        return case
+
+    def finding(self, *rules: str) -> Finding | None:
+        """Return the first thing that rules of `rpclab.findings` find, in the order of the rules, or None."""
+        return next(found(self.case, *rules), None)
+
+    def shown_by(self, *rules: str) -> list[Message]:
+        """Return the messages that show what `finding` returns; none if it finds nothing."""
+        finding = self.finding(*rules)
+        numbers = [one.message for one in finding.evidence] if finding else []
+        return [message for message in self.story.messages if message.number in numbers]
 
     @property
     def events(self) -> list[Event]:
@@ -134,7 +183,7 @@ class Trial:
         return list(self.lab.tap.events)
 
     def seen(self) -> Table:
-        """Return a row for each message of the check, as things stand now."""
+        """Return a row for each message of the check, as it is now."""
         return evidence.table(self.story)
 
     def said(self) -> tuple[str, ...]:
@@ -142,33 +191,19 @@ class Trial:
         return said([line for pool in self._pools for worker in pool for line in worker.log])
 
     def close(self) -> None:
-        """End the processes and the watching; what the story holds stays as it is."""
-        self._unsubscribe()
+        """End the processes."""
         for pool in self._pools:
             for worker in pool:
                 worker.kill()
 
-    def _published(self) -> list[Message]:
-        """The check's own messages."""
-        return [message for message in self.story.messages if message.publisher == CHECK]
-
-    def _take(self, event: Event) -> None:
-        self.story.take(event)
-        self._last_event = event.time
-
 
 @contextmanager
 def open_trial(exercise: str) -> Iterator[Trial]:
-    """Open a lab for one check and end it, with all that the check started; the learner's own stays the current one."""
+    """Open a lab for one check and close it, with all that the check started; the learner's own lab stays current."""
     before = os.environ.get(URL_VARIABLE)
-    lab = Lab(f"check-{exercise}")
     try:
-        with lab:
-            trial = Trial(lab)
-            try:
-                yield trial
-            finally:
-                trial.close()
+        with Lab(f"check-{exercise}") as lab, closing(Trial(lab)) as trial:
+            yield trial
     finally:
         os.environ.pop(URL_VARIABLE, None)
         if before is not None:

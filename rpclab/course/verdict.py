@@ -1,8 +1,9 @@
-"""What a check says, as text and as HTML: the same words each time for the same mistake."""
+"""A check's result, as text and as HTML: the same words each time for the same mistake."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rpclab.course.card import BAD, GOOD, OPEN, card, preformatted
@@ -15,7 +16,7 @@ _LABELS = {NOT_ATTEMPTED: (OPEN, "\u2026"), WRONG: (BAD, "\u2715"), RIGHT: (GOOD
 
 
 class Mistake(Exception):
-    """What is wrong with an answer, in words for the one who wrote it; a check raises it as soon as it knows."""
+    """What is wrong with an answer, in words for its author; a check raises it as soon as it knows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,9 +30,9 @@ class Verdict:
     state : str
         ``not attempted``, ``wrong`` or ``right``.
     text : str
-        Why: the diagnosis of a wrong answer, what happened with a right one. Names of code stand in backticks.
+        The diagnosis of a wrong answer, or what happened with a right one. Code is in backticks.
     seen : Table or None
-        The messages of the check, as they crossed the wire; None if nothing was run.
+        The check's messages, as they crossed the wire; None if nothing was run.
     said : tuple of str
         The last lines that the learner's code printed.
     """
@@ -46,18 +47,17 @@ class Verdict:
         return self.state == RIGHT
 
     def __repr__(self) -> str:
-        parts = [f"{self.exercise}: {self.state}", plain(self.text)]
-        if self.seen:
-            parts.append("What crossed the wire:\n" + textwrap.indent(repr(self.seen), "  "))
-        if self.said:
-            parts.append("What your code printed last:\n" + textwrap.indent("\n".join(self.said), "  "))
-        return "\n\n".join(parts)
+        more = [f"{title}\n{textwrap.indent(text, '  ')}" for title, text, _ in self._more()]
+        return "\n\n".join([f"{self.exercise}: {self.state}", plain(self.text), *more])
 
     def _repr_html_(self) -> str:
         mood, sign = _LABELS[self.state]
-        more = []
-        if self.seen:
-            more += ["<p>What crossed the wire:</p>", self.seen._repr_html_()]
-        if self.said:
-            more += ["<p>What your code printed last:</p>", preformatted(self.said)]
+        more = [f"<p>{title}</p>{html}" for title, _, html in self._more()]
         return card(mood, f"{sign} {self.state}", self.exercise, self.text, *more)
+
+    def _more(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the title of each further part, and the part as text and as HTML."""
+        if self.seen:
+            yield "What crossed the wire:", repr(self.seen), self.seen._repr_html_()
+        if self.said:
+            yield "What your code printed last:", "\n".join(self.said), preformatted(self.said)

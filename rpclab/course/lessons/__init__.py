@@ -1,1 +1,1 @@
-"""The exercises and predictions of the lessons, one module for each: how to write one is told in ../README.md."""
+"""What learners read of exercises and predictions, and the exercises' judges: ../README.md says how to write one."""
