@@ -1,1 +1,1 @@
-"""What one clicks and watches."""
+"""The widgets: to click and to watch."""

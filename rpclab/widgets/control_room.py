@@ -1,42 +1,58 @@
-"""Everything at once: the case study's system running, watched, asked and broken in one place."""
+"""The case study's whole system in one picture: run it, send requests, break it, repair it, wind it back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
-import ipywidgets as widgets
+import traitlets
 
-from rpclab.errors import InvalidOption, LabError
+from rpclab.case_study import PROCESSES, CaseStudy
+from rpclab.errors import InvalidName, InvalidOption, LabError
+from rpclab.findings import diagnose
 from rpclab.lab import Lab, current_lab
+from rpclab.operate import request_view
+from rpclab.operate.arrivals import Arrivals
+from rpclab.operate.breaking import CUT, FAULTS, FREEZE, Breaking
+from rpclab.operate.commands import Command
+from rpclab.operate.crew import Crew
+from rpclab.operate.desk import Desk
+from rpclab.operate.request_log import Request
 from rpclab.rpc.arithmetic import AddClient, FibonacciClient
-from rpclab.rpc.case_study import PROCESSES, CaseStudy
-from rpclab.rpc.queues import ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE
-from rpclab.widgets import look
-from rpclab.widgets.breaking import FAULTS, Breaking, Fault
-from rpclab.widgets.callback_feed import CallbackFeed
-from rpclab.widgets.commands import Command, Commands
+from rpclab.rpc.protocol import (
+    ADDITION_CALLBACK_QUEUE,
+    ADDITION_QUEUE,
+    FIBONACCI_CALLBACK_QUEUE,
+    FIBONACCI_QUEUE,
+)
+from rpclab.rpc.workers import Workers
+from rpclab.story.board import CLIENT, QUEUE, WORKER, Place
+from rpclab.story.boxes import CALLBACK
 from rpclab.widgets.message_flow import MessageFlow
-from rpclab.widgets.queue_monitor import QueueMonitor
+from rpclab.widgets.pane import act
 from rpclab.widgets.refresh import Refresher
-from rpclab.widgets.request_panel import RequestPanel
-from rpclab.widgets.worker_board import WorkerBoard
+from rpclab.widgets.request_panel import Look
+from rpclab.widgets.worker_board import process_acts
 
 CALL_SECONDS = 5.0
 WAIT_SECONDS = 60.0
+ROWS_SHOWN, LINES_SHOWN, ENDED_SHOWN, ANSWERS_SHOWN = 40, 3, 1, 2
+DIAGNOSED = 200  # messages, the last ones, which takes a few milliseconds
 STARTED, STOPPED = "Everything runs. Fire a request, or break something.", "Nothing runs yet. Press Start everything."
+QUEUES = (ADDITION_QUEUE, FIBONACCI_QUEUE, ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE)
 
 
-class ControlRoom(widgets.VBox):
-    """The case study's whole system: two services, callback workers, a panel for each client, and what one can break.
+class ControlRoom(MessageFlow):
+    """The case study's whole system: two services, callback workers, two clients, and faults to inject.
 
-    Whatever a button does, a method does as well, and both return at once; `wait` waits for the end.
+    Each button has a method that does the same, and both return at once; `wait` waits for the end.
 
     Parameters
     ----------
     lab : Lab, optional
-        Where; the lab opened last if not given.
+        The lab that it runs in; the one opened last if not given.
     count : int
-        How many processes of each of the four kinds.
+        Number of processes of each of the four kinds.
 
     Attributes
     ----------
@@ -44,61 +60,67 @@ class ControlRoom(widgets.VBox):
         The processes.
     clients : list of RpcClient
         An `AddClient` and a `FibonacciClient`.
-    addition, fibonacci : RequestPanel
-        They fire requests to the two services.
-    flow : MessageFlow
-        The messages on their way.
-    board : WorkerBoard
-        The processes.
-    queues : QueueMonitor
-        The queues.
-    addition_answers, fibonacci_answers : CallbackFeed
-        What arrives on the two named callback queues.
+    addition, fibonacci : Desk
+        Their requests.
+    addition_answers, fibonacci_answers : Arrivals
+        The messages on the two named callback queues.
     """
 
-    _refresher = None
+    _tabs: Mapping[str, str] = {
+        "requests": "Requests", "callbacks": "Callbacks", "printed": "Printed", "findings": "Findings",
+        "message": "Message",
+    }
+    _crew: Crew
+    _most = 64
+
+    desk = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab: Lab | None = None, *, count: int = PROCESSES):
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 8:
             raise InvalidOption(f"count={count!r}: it is the number of processes of each kind, 1 to 8.")
-        self._lab = lab or current_lab()
+        lab = lab or current_lab()
         self._count = count
         self.system = CaseStudy()
-        self.clients = [
-            client(parameters=self._lab.parameters, timeout=CALL_SECONDS) for client in (AddClient, FibonacciClient)
-        ]
-        self.addition, self.fibonacci = (RequestPanel(client, lab=self._lab) for client in self.clients)
-        self._breaking = Breaking(self._lab, self.system, self.addition, self.fibonacci)
-        self.flow = MessageFlow(self._lab)
-        self.board = WorkerBoard(*self.system.pools, *self._breaking.broken, lab=self._lab)
-        self.queues = QueueMonitor(self._lab)
+        self.clients = [kind(parameters=lab.parameters, timeout=CALL_SECONDS) for kind in (AddClient, FibonacciClient)]
+        self._desks = {type(client).__name__: Desk(client, None, lab, self._changed_desk) for client in self.clients}
+        self.addition, self.fibonacci = self._desks.values()
+        self._look = Look(self.addition, self.fibonacci)
+        self._breaking = Breaking(lab, self.system, self.addition, self.fibonacci)
         self.addition_answers, self.fibonacci_answers = (
-            CallbackFeed(queue, lab=self._lab) for queue in (ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE)
+            Arrivals(queue, lab, self._touch) for queue in (ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE)
         )
         self._said = STOPPED
         self._last: Command | None = None
-        self._status = widgets.HTML()
-        super().__init__(self._layout())
-        self.add_class("rpclab-room")
-        self._refresher = Refresher(self._render)
-        self._commands = Commands(self._refresher.touch)
-        self._render()
+        super().__init__(lab)
+        self._crew = Crew(lab, (*self.system.pools, *self._breaking.broken), self._touch)
+        self._acts = {
+            **self._acts, "start": self.start, "stop": self.stop, "repair": self.repair, "break_it": self.break_it,
+            "kill": self.kill, "pause": self.pause, "resume": self.resume, "stop_one": self.stop_one,
+            "start_one": self.start_one, "purge": self.purge, "cut": self.cut, "freeze": self.freeze,
+            "fire": lambda client, *typed: self.fire(client, *self._desk(client).read(typed)),
+            "burst": lambda client, count, *typed: self.burst(client, int(count), *self._desk(client).read(typed)),
+            "steady": lambda client, rate, *typed: self._desk(client).toggle(rate, typed),
+            "typed": lambda client, *typed: self._desk(client).read(typed),
+        }
+        self._quick = Refresher(self._render_desk, together=0)
+        self._changed_desk()
+        self._touch()
 
     def start(self) -> Command:
         """Start all processes, as a click on Start everything does."""
-        return self._tell("start everything", lambda: self.system.start(self._count), STARTED)
+        return self._give("start everything", lambda: self.system.start(self._count), STARTED)
 
     def stop(self) -> Command:
-        """End all processes, as a click on Stop everything does."""
+        """Stop all processes, as a click on Stop everything does."""
 
         def stop() -> None:
             self._breaking.stop()
             self.system.stop()
 
-        return self._tell("stop everything", stop, STOPPED)
+        return self._give("stop everything", stop, STOPPED)
 
     def break_it(self, name: str) -> Command:
-        """Break something, as a click on one of the buttons does.
+        """Inject a fault, and send a request that meets it.
 
         Parameters
         ----------
@@ -113,105 +135,225 @@ class ControlRoom(widgets.VBox):
         fault = next((fault for fault in FAULTS if fault.name == name), None)
         if fault is None:
             raise InvalidOption(f"break_it({name!r}): it is one of {', '.join(fault.name for fault in FAULTS)}.")
-        return self._tell(fault.button.lower(), lambda: fault.cause(self._breaking), f"Look: {fault.look_for}")
+        return self._give(fault.button.lower(), lambda: fault.cause(self._breaking), f"Look: {fault.look_for}")
 
-    def mend(self) -> Command:
-        """Undo what was broken, as a click on Mend everything does."""
-        return self._tell("mend everything", lambda: self._breaking.mend(self._count), STARTED)
+    def repair(self) -> Command:
+        """Undo all faults, as a click on Repair everything does."""
+        return self._give("repair everything", lambda: self._breaking.repair(self._count), STARTED)
 
-    def wait(self, timeout: float = WAIT_SECONDS) -> ControlRoom:
-        """Return when all that the room was told to do is done, and no request is pending.
+    def kill(self, name: str) -> Command:
+        """Kill a process at once with SIGKILL, as a click on its kill -9 does.
+
+        Raises
+        ------
+        InvalidName
+            If there is no such process.
+        """
+        return self._noted(self._crew.tell("kill", name), f"Look: {name} is dead. Its unacked messages are requeued.")
+
+    def pause(self, name: str) -> Command:
+        """Pause a process with SIGSTOP; see `kill` for the rest."""
+        return self._noted(self._crew.tell("pause", name), f"Look: {name} does nothing, and keeps its messages.")
+
+    def resume(self, name: str) -> Command:
+        """Resume a paused process with SIGCONT; see `kill` for the rest."""
+        return self._noted(self._crew.tell("resume", name), STARTED)
+
+    def stop_one(self, name: str) -> Command:
+        """Ask a process to stop after the requests in hand; see `kill` for the rest."""
+        return self._noted(self._crew.tell("stop", name), f"{name} finishes the requests in hand, and stops.")
+
+    def start_one(self, servers: str) -> Command:
+        """Start one more process of a kind, such as ``FibonacciServer``."""
+        return self._noted(self._crew.start_one(servers), STARTED)
+
+    def purge(self, queue: str) -> Command:
+        """Delete the ready messages of a queue; the command's ``result`` is their number."""
+        return self._give(f"purge {self._recorder.shown(queue)}", lambda: self._lab.purge(queue), "Look: purged.")
+
+    def cut(self, client: str) -> Command:
+        """Cut the connection of a client, ``AddClient`` or ``FibonacciClient``, with a TCP reset."""
+        self._desk(client)
+        return self._give(f"cut {client}", lambda: self._breaking.cut(client), f"Look: {CUT}")
+
+    def freeze(self, client: str) -> Command:
+        """Hold back all replies to a client until `repair`."""
+        self._desk(client)
+        return self._give(f"freeze the replies to {client}", lambda: self._breaking.freeze(client), f"Look: {FREEZE}")
+
+    def fire(self, client: str, *arguments: object) -> Request:
+        """Send one request: ``room.fire("AddClient", 3, 5)``."""
+        return self._desk(client).fire(*arguments)
+
+    def burst(self, client: str, count: int, *arguments: object) -> Desk:
+        """Send many requests at once; see `Desk.burst`."""
+        return self._desk(client).burst(count, *arguments)
+
+    def steady(
+        self, client: str, *arguments: object, per_second: float | None = None, seconds: float | None = None
+    ) -> Desk:
+        """Send requests at a steady rate, until you call ``stop()`` of the returned desk; see `Desk.steady`."""
+        return self._desk(client).steady(*arguments, per_second=per_second, seconds=seconds)
+
+    def wait(self, timeout: float = WAIT_SECONDS, **totals: int) -> ControlRoom:
+        """Return when all commands of the room have run, and no request is pending.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+        **totals : int
+            Totals to wait for, too; see `MessageFlow.wait`.
 
         Raises
         ------
         LabError
-            If that takes more than so many seconds, or if the last thing failed.
+            If that takes too long, or the last command failed.
         """
-        self._commands.wait(timeout)
+        deadline = time.monotonic() + timeout
+        self._crew.commands.wait(timeout)
         if self._last and self._last.state == "failed":
             raise LabError(f"The control room could not {self._last.text}: {self._last.result}")
-        for panel in (self.addition, self.fibonacci):
-            panel.wait(timeout)
+        for desk in self._desks.values():
+            desk.wait(max(0.0, deadline - time.monotonic()))
+        if totals:
+            super().wait(timeout=max(0.0, deadline - time.monotonic()), **totals)
         return self
 
     def close(self) -> None:
-        """Stop everything and remove the room; a second time does nothing."""
-        # A room that could not be made is closed as well, by its finalizer.
-        if self._refresher:
-            refresher, self._refresher = self._refresher, None
-            self._commands.close()
-            self._breaking.stop()
-            self.system.stop()
-            refresher.close()
-            for part in self._parts:
-                part.close()
-            for client in self.clients:
-                client.close()
+        """Stop everything; the picture stays as it is. Calling it again has no effect."""
+        # The finalizer also closes a room whose __init__ failed.
+        if self._closing or "_crew" not in vars(self):
+            return
+        self._crew.close()
+        self._breaking.stop()
+        self.system.stop()
+        for desk in self._desks.values():
+            desk.shut()
+        for answers in (self.addition_answers, self.fibonacci_answers):
+            answers.end()
+        self._quick.close()
         super().close()
+        for client in self.clients:
+            client.close()
 
     def __str__(self) -> str:
         return "\n\n".join(f"{name}\n{part}" for name, part in (
             ("Requests to the addition service", self.addition),
             ("Requests to the Fibonacci service", self.fibonacci),
-            ("Processes", self.board),
-            ("Queues", self.queues),
+            ("Processes", self._crew.table()),
+            ("Messages", super().__str__()),
         ))
 
-    def __repr__(self) -> str:
-        return f"ControlRoom({self._lab!r})"
+    def _desk(self, client: str) -> Desk:
+        if client not in self._desks:
+            raise InvalidName(f"The control room has no client {client!r}: use {' or '.join(self._desks)}.")
+        return self._desks[client]
 
-    @property
-    def _parts(self) -> list[widgets.Widget]:
-        return [
-            self.addition, self.fibonacci, self.flow, self.board, self.queues, self.addition_answers,
-            self.fibonacci_answers,
+    def _give(self, text: str, action: Callable[[], object], said: str) -> Command:
+        return self._noted(self._crew.commands.give(text, action), said)
+
+    def _noted(self, command: Command, said: str) -> Command:
+        self._last, self._said = command, said
+        self._touch()
+        return command
+
+    def _changed_desk(self) -> None:
+        # The update that waits for a quick answer shows this change, too.
+        if not self._look.waiting and "_quick" in vars(self):
+            self._quick.touch()
+
+    def _render_desk(self) -> None:
+        self._look.wait()
+        self.desk = {
+            name: {"running": desk.running, "answers": list(map(request_view.line, desk.last(ANSWERS_SHOWN)[::-1]))}
+            for name, desk in self._desks.items()
+        }
+        if self.opened == "requests":
+            self._touch()
+
+    # The refresher's thread calls what follows.
+
+    def _more(self) -> Mapping[Place, str]:
+        if "_crew" not in vars(self):
+            return {}
+        with self._changed:
+            self._recorder.note_processes(time.monotonic(), self._crew.states())
+        places = {Place(QUEUE, queue): "" for queue in QUEUES} | {Place(CLIENT, name): "" for name in self._desks}
+        for pool in self.system.pools:
+            role, lane = (CLIENT, CALLBACK) if self._takes_replies(pool) else (WORKER, "")
+            workers = self._crew.of(pool)
+            ended = [worker.name for worker in workers if not worker.alive][-ENDED_SHOWN:]
+            places |= {Place(role, w.name): lane for w in workers if w.alive or w.name in ended}
+        return places
+
+    def _takes_replies(self, pool: Workers) -> bool:
+        return pool in (self.system.addition_callbacks, self.system.fibonacci_callbacks)
+
+    def _dress(self, scene: dict) -> None:
+        """Give the boxes their buttons."""
+        if "_crew" not in vars(self):
+            return
+        scene["room"] = True
+        line = self._crew.commands.line
+        scene["status"] = scene["status"] or self._trouble or line or self._said
+        scene["bad"] = bool(self._trouble) or line.startswith("\u2715")
+        scene["acts"] = [
+            act("start", "Start everything", "Start the servers and the callback workers", main=True),
+            act("stop", "Stop everything", "Stop all processes"),
+            act("repair", "Repair everything", "Undo all faults"),
         ]
+        scene["groups"] = {pool.name: self._group(pool) for pool in self.system.pools}
+        if scene["time"]["live"]:
+            for box in scene["boxes"]:
+                self._dress_box(box)
 
-    def _tell(self, text: str, action: Callable[[], None], said: str) -> Command:
-        self._said = said
-        self._last = self._commands.give(text, action)
-        return self._last
-
-    def _layout(self) -> list[widgets.Widget]:
-        start = _button("Start everything", "primary", "Start the servers and the callback workers", self.start)
-        stop = _button("Stop everything", "", "End all processes", self.stop)
-        mend = _button("Mend everything", "success", "Undo what was broken", self.mend)
-        faults = [self._fault_button(fault) for fault in FAULTS]
-        ask = widgets.Tab([self.addition, self.fibonacci], titles=["Addition", "Fibonacci"])
-        answers = widgets.Tab(
-            [self.addition_answers, self.fibonacci_answers], titles=["addition_callback", "fibonacci_callback"]
-        )
-        return [
-            _row(start, stop, self._status),
-            _row(widgets.HTML("<b>Break it:</b>"), *faults, mend),
-            _columns((self.flow, 3, 640), (widgets.VBox([ask, self.queues]), 2, 520)),
-            _columns((self.board, 3, 640), (answers, 2, 520)),
+    def _group(self, pool: Workers) -> dict:
+        faults = [
+            act("break_it", fault.button, f"Send a request, and look: {fault.look_for}", fault.name)
+            for fault in FAULTS if fault.servers == pool.name
         ]
+        return {
+            "column": "client" if self._takes_replies(pool) else "worker", "lane": self._takes_replies(pool),
+            "acts": [act("start_one", "+ 1", f"Start one more {pool.name}", pool.name)], "faults": faults,
+        }
 
-    def _fault_button(self, fault: Fault) -> widgets.Button:
-        return _button(fault.button, "warning", fault.look_for, lambda: self.break_it(fault.name))
+    def _dress_box(self, box: dict) -> None:
+        name = box["key"].partition(":")[2]
+        if box["role"] == QUEUE and name in self._recorder.world.queues:
+            title = f"Delete the ready messages of {box['name']}"
+            box["acts"] = [act("purge", "purge", title, name, ask=f"purge {box['ready']:,}?")]
+        elif name in self._desks:
+            box["form"] = {**self._desks[name].form, "client": name, "acts": [
+                act("cut", "Cut", f"Cut this client's connection. Look: {CUT}", name),
+                act("freeze", "Freeze", f"Hold back all replies to this client. Look: {FREEZE}", name),
+            ]}
+        elif name in self._recorder.world.processes:
+            box["acts"] = process_acts(name, self._recorder.world.processes[name])
 
-    def _render(self) -> None:
-        self._status.value = look.note(self._commands.line or self._said)
-
-
-def _button(text: str, style: str, tooltip: str, action: Callable[[], object]) -> widgets.Button:
-    button = widgets.Button(
-        description=text, button_style=style, tooltip=tooltip, layout=widgets.Layout(width="auto")
-    )
-    button.on_click(lambda _: action())
-    return button
-
-
-def _row(*children: widgets.Widget) -> widgets.Box:
-    return widgets.Box(children, layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
-
-
-def _columns(*parts: tuple[widgets.Widget, int, int]) -> widgets.Box:
-    """Lay parts out side by side, as wide as told in proportion, or below one another where there is no room."""
-    for part, share, least in parts:
-        part.layout.flex = f"{share} 1 {least}px"
-        part.layout.min_width = "0"
-    return widgets.Box(
-        [part for part, _, _ in parts], layout=widgets.Layout(flex_flow="row wrap", align_items="flex-start")
-    )
+    def _drawer(self, tab: str) -> dict:
+        if tab == "requests":
+            return {"table": request_view.table_of(self._desks, ROWS_SHOWN)}
+        if tab == "callbacks":
+            rows: list[dict] = [
+                {"key": f"{answers._queue} {one.number}", "message": one.message.number,
+                 "cells": [f"{answers._queue} {one.number}", *one.cells], "order": one.message.number}
+                for answers in (self.addition_answers, self.fibonacci_answers) for one in answers.arrivals[-ROWS_SHOWN:]
+            ]
+            rows.sort(key=lambda row: -row["order"])
+            columns = ["callback queue", "body", "sent by", "received by", "state", "correlation id"]
+            return {"table": {"columns": columns, "rows": rows[:ROWS_SHOWN]}}
+        if tab == "printed":
+            rows = [
+                {"key": f"{worker.pid} {at}", "cells": [worker.name, request_view.shown(line)]}
+                for worker in self._crew for at, line in list(enumerate(worker.log))[-LINES_SHOWN:]
+            ]
+            return {"table": {"columns": ["process", "printed"], "rows": rows}}
+        if tab == "findings":
+            rows = [
+                {"key": f"{one.rule} {one.title}", "message": one.evidence[0].message,
+                 "cells": [one.gravity, request_view.shown(one.title), request_view.shown(one.cure)]}
+                for one in diagnose(self._lab.story, last=DIAGNOSED)
+            ]
+            return {"table": {"columns": ["gravity", "what is wrong", "fix"], "rows": rows}}
+        return super()._drawer(tab)

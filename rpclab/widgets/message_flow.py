@@ -1,48 +1,44 @@
-"""A lab's messages on their way, as a moving picture: clients, exchanges, queues, workers, and the way back."""
+"""A lab's messages as a moving picture: clients, exchanges, queues, workers, and the replies."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-import anywidget
 import traitlets
-from pika import spec
 
 from rpclab.errors import InvalidOption, LabError
 from rpclab.lab import Lab, current_lab
+from rpclab.story.board import QUEUE, TOTALS, WORKER, Move, Place, summary
+from rpclab.story.boxes import BOXES_SHOWN, Box
+from rpclab.story.describe import MESSAGES_TABS
+from rpclab.story.details import as_text, details, recent
+from rpclab.story.recorder import Recorder
 from rpclab.table import Table
-from rpclab.widgets.flow_boxes import Box, boxes
-from rpclab.widgets.flow_chips import QUEUE, WORKER
-from rpclab.widgets.flow_details import as_text, details
-from rpclab.widgets.flow_scene import Scene
-from rpclab.widgets.flow_state import TOTALS, FlowState, summary
-from rpclab.widgets.refresh import Refresher
+from rpclab.widgets.pane import Pane
 from rpclab.wire.frames import Event
 from rpclab.wire.messages import Message, Step
-from rpclab.wire.routing import Routing
 
 WAIT_SECONDS = 30.0
 CLOSED = "Closed: the picture is as it was."
-NO_CONNECTION = "All connections are gone: closed, cut off, or lost with the broker."
-# Who consumes and who is connected is asked of the tap when the picture is drawn; these say that it changed.
-_CONSUMERS_CHANGE = (spec.Connection.StartOk, spec.Basic.ConsumeOk, spec.Basic.Cancel)
-_COLUMNS = ("what", "name", "published", "waiting", "unacked", "done")
+NO_CONNECTION = "No connection is open: closed, cut, or lost with the broker."
+RECENT = 12
+_COLUMNS = ("what", "name", "published", "ready", "unacked", "done")
 
 
-class MessageFlow(anywidget.AnyWidget):
-    """A picture of where each message is, drawn from what crosses the lab's connections. It asks the broker nothing.
+class MessageFlow(Pane):
+    """A picture of where each message is, drawn from what crosses the lab's connections alone.
 
-    A message is a chip that moves from its publisher into a queue, waits there, is held unacked by a worker, and goes
-    when it is acknowledged; its reply is a chip of its own that comes back through the callback queue. A click on a
-    chip, or Enter, shows the message's properties and its story.
+    A message is a chip that moves from its publisher into a queue, waits there, moves unacked to a worker, and leaves
+    when it is acknowledged. Its reply is another chip, which returns through the callback queue. A click on a chip,
+    or Enter, shows the message's properties and its story. The picture can be wound back, step by step.
 
     Parameters
     ----------
     lab : Lab, optional
-        Whose messages; those of the lab opened last if not given.
+        The lab whose messages it shows; the one opened last if not given.
 
     Raises
     ------
@@ -52,82 +48,76 @@ class MessageFlow(anywidget.AnyWidget):
     Attributes
     ----------
     scene : dict
-        What is drawn now.
+        The scene that is drawn now.
     selected : int
         The number of the message whose details are shown, 0 for none.
+    opened : str
+        The open part of the drawer; empty if it is closed.
 
     Notes
     -----
-    Where an exchange puts a message is known from the declarations and bindings that the lab saw. What is changed out
-    of its sight, with ``rabbitmqctl`` or the management UI, shows when such a message is delivered.
+    The picture knows from the declarations and bindings on the lab's connections where an exchange puts a message.
+    Changes by ``rabbitmqctl`` or the management UI show only when such a message is delivered.
     """
 
-    _esm = Path(__file__).with_name("message_flow.js")
-    _css = Path(__file__).with_name("message_flow.css")
-    # One that could not be made is closed as well, by its finalizer.
+    # The finalizer also closes one whose __init__ failed.
     _closing = False
-    _ends = ()
+    _ends: tuple[Callable[[], None], ...] = ()
+    _most = BOXES_SHOWN
+    _tabs: Mapping[str, str] = MESSAGES_TABS
 
-    scene = traitlets.Dict().tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
+    opened = traitlets.Unicode("").tag(sync=True)
+    drawer = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab: Lab | None = None):
         self._lab = lab or current_lab()
-        self._routing = Routing(self._lab.tap.registry.shown)
-        self._flow = FlowState(self._routing)
-        self._scene = Scene(self._flow, self._lab.tap.registry)
+        self._lab.check_open()
+        self._recorder = Recorder(self._lab.tap.registry.shown)
         self._changed = threading.Condition()
         self._arrived: deque[Step | Event] = deque()
+        self._moves: list[Move] = []
+        self._at: int | None = None
         self._alarm: threading.Timer | None = None
         self._alarm_at: float | None = None
+        self._acts = {"show": self.show, "live": self.live, "select": self._choose}
         super().__init__()
-        self._refresher = Refresher(self._render)
-        try:
-            self._ends = (
-                self._lab.story.listen(self._take_step, past=True), self._lab.tap.replay(self._take_event),
-            )
-        except RuntimeError as ended:
-            self._refresher.close()
-            raise LabError(
-                f"The lab {self._lab.name!r} was closed, so nothing crosses its connections any more. "
-                f"Open it again: lab = rpclab.Lab({self._lab.name!r})."
-            ) from ended
-        self._refresher.touch()
-        self.observe(lambda _: self._refresher.touch(), "selected")
+        self.kind = "picture"
+        self._ends = self._lab.story.listen(self._take_step, past=True), self._lab.tap.replay(self._take_event)
+        self._touch()
+        self.observe(lambda _: self._touch(), ["selected", "opened"])
 
     def wait(self, *, timeout: float = WAIT_SECONDS, **totals: int) -> MessageFlow:
-        """Return when so much has happened: ``flow.wait(published=6, acked=6)``.
+        """Return when the given totals are reached: ``flow.wait(published=6, acked=6)``.
 
         Parameters
         ----------
         timeout : float
             Seconds to wait at most.
         **totals : int
-            At least how many of ``published``, ``delivered``, ``acked``, ``replies``, ``redelivered``, ``returned``,
-            ``rejected`` and ``expired`` there must be since the lab was opened.
+            The least numbers of ``published``, ``delivered``, ``acked``, ``replies``, ``redelivered``, ``returned``,
+            ``rejected`` and ``expired`` since the lab was opened.
 
         Raises
         ------
         LabError
-            If it does not come about in time; the message says what there is instead.
+            If they are not reached in time; the message says what was.
         """
         if not totals or not totals.keys() <= set(TOTALS):
             raise InvalidOption(f"Say what to wait for, for example flow.wait(acked=3): any of {', '.join(TOTALS)}.")
+        seen = self._recorder.board.totals
         with self._changed:
-            reached = self._changed.wait_for(
-                lambda: all(self._flow.totals[name] >= count for name, count in totals.items()), timeout
-            )
-            if not reached:
-                found = ", ".join(f"{name}={self._flow.totals[name]}" for name in totals)
+            if not self._changed.wait_for(lambda: all(seen[name] >= totals[name] for name in totals), timeout):
+                found = ", ".join(f"{name}={seen[name]}" for name in totals)
                 wanted = ", ".join(f"{name}={count}" for name, count in totals.items())
-                raise LabError(f"After {timeout:g} s it is {found}, not {wanted}. str(flow) tells where messages are.")
+                raise LabError(f"After {timeout:g} s it is {found}, not {wanted}. str(flow) shows where messages are.")
         return self
 
     @property
     def totals(self) -> dict[str, int]:
-        """How often each thing happened since the lab was opened; replies are among what was published."""
+        """The count of each event since the lab was opened; replies count as published, too."""
         self._catch_up()
-        return {name: self._flow.totals[name] for name in TOTALS}
+        return {name: self._recorder.board.totals[name] for name in TOTALS}
 
     def select(self, name: str) -> str:
         """Show a message's details, as a click on it does, and return them as text.
@@ -142,94 +132,171 @@ class MessageFlow(anywidget.AnyWidget):
         LabError
             If there is no such message.
         """
-        messages = self._lab.story.messages
-        message = next((one for one in messages if one.name == name), None)
-        if message is None:
-            last = ", ".join(one.name for one in messages[-5:]) or "none"
-            raise LabError(f"There is no message {name!r} in lab {self._lab.name!r}. The last ones: {last}.")
-        self.selected = message.number
-        return as_text(details(message, time.monotonic(), self._routing.shown))
+        message = self._named(name)
+        self._choose(message.number)
+        return as_text(details(message, time.monotonic(), self._recorder.shown))
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of the step that is shown, and of the last step."""
+        self._catch_up()
+        with self._changed:
+            last = len(self._recorder.history)
+            return last if self._at is None else self._at, last
+
+    def show(self, step: int | str) -> MessageFlow:
+        """Show everything as it was after a step, and stay there until `live`.
+
+        Parameters
+        ----------
+        step : int or str
+            The step's number, 0 for before the first; or a message's name, for the step that published it.
+
+        Raises
+        ------
+        InvalidOption
+            If there is no such step, or it is no longer kept.
+        """
+        self._catch_up()
+        at: int | str | None = step
+        if isinstance(step, str):
+            message = self._named(step)
+            at = self._recorder.history.find(message.steps[0].order) if message.steps else None
+        history = self._recorder.history
+        if isinstance(at, bool) or not isinstance(at, int) or not history.first <= at <= len(history):
+            raise InvalidOption(f"show({at!r}): the steps {history.first} to {len(history)} can be shown.")
+        with self._changed:
+            moment = history.moment(at)
+            forward = self._at is not None and at == self._at + 1
+            self._at, self._moves = at, list(moment.moves) if forward and moment else []
+        self._touch()
+        return self
+
+    def back(self) -> MessageFlow:
+        """Go one step back in time, and stay there until `live`."""
+        return self.show(max(self.position[0] - 1, self._recorder.history.first))
+
+    def forward(self) -> MessageFlow:
+        """Go one step on in time."""
+        return self.show(min(self.position[0] + 1, self.position[1]))
+
+    def live(self) -> MessageFlow:
+        """Return to the present, and follow it."""
+        with self._changed:
+            self._at, self._moves = None, []
+        self._touch()
+        return self
 
     def close(self) -> None:
-        """Stop watching and end the widget's threads; the picture stays as it is. A second time does nothing."""
+        """Stop watching and end the widget's threads; the picture stays as it is. Calling it again has no effect."""
         if self._closing or not self._ends:
             return
         for end in self._ends:
             end()
         self._closing = True
-        self._refresher.close()
+        self._stop_drawing()
         self._wake_at(None)
 
     def __str__(self) -> str:
         self._catch_up()
         with self._changed:
-            found = boxes(self._flow, self._lab.tap.registry, self._connected())
+            at, found = self._at, self._recorder.boxes(self._at)
+            when = self._recorder.time(at)
+            totals = (self._recorder.board if at is None else self._recorder.history.board(at)).totals
         rows = [
             {
-                "what": _what(box),
-                "name": box.place.name, "published": box.published, "waiting": box.waiting, "unacked": box.unacked,
-                "done": box.done, "note": box.note or None,
+                "what": _what(box), "name": box.name, "published": box.published, "ready": box.ready,
+                "unacked": box.unacked, "done": box.done, "note": box.note or None,
             }
             for box in found
         ]
         columns = (*_COLUMNS, "note") if any(row["note"] for row in rows) else _COLUMNS
         table = Table(columns, rows, empty="(nothing here yet)")
-        return f"{table!r}\n{summary(self.totals)}"
+        past = "" if at is None else f"step {when['at']} of {when['of']}: {when['said'] or 'before the first'}\n"
+        return f"{past}{table!r}\n{summary(totals)}"
 
     def __repr__(self) -> str:
-        return f"MessageFlow({self._lab!r})"
+        return f"{type(self).__name__}({self._lab!r})"
+
+    def _named(self, name: str) -> Message:
+        messages = self._lab.story.messages
+        message = next((one for one in messages if one.name == name), None)
+        if message is None:
+            last = ", ".join(one.name for one in messages[-5:]) or "none"
+            raise LabError(f"There is no message {name!r} in lab {self._lab.name!r}. The last ones: {last}.")
+        return message
+
+    def _choose(self, number: int) -> None:
+        with self.hold_sync():
+            self.selected = int(number)
+            self.opened = "message"
 
     # The tap's thread calls these two.
 
     def _take_step(self, step: Step) -> None:
         self._arrived.append(step)
-        self._refresher.touch()
+        self._touch()
 
     def _take_event(self, event: Event) -> None:
-        if self._routing.concerns(event):
+        if self._recorder.concerns(event):
             self._arrived.append(event)
-        elif type(event.method) not in _CONSUMERS_CHANGE:
-            return
-        self._refresher.touch()
+            self._touch()
 
     def _catch_up(self) -> None:
         """Bring the state up to what has arrived."""
         with self._changed:
             arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
-            # The past comes in two parts, messages and declarations; what comes later is in order.
+            moves = []
+            # The past comes in two parts, messages and declarations; later events come in order.
             for one in sorted(arrived, key=lambda one: one.time):
-                if isinstance(one, Step):
-                    self._flow.take(one)
-                    self._scene.note(one)
-                else:
-                    for emptied in self._routing.take(one):
-                        self._flow.empty(emptied)
-            self._flow.expire(time.monotonic())
+                moves += self._recorder.take(one)
+            moves += self._recorder.expire(time.monotonic())
+            if self._at is None:
+                self._moves += moves
             self._changed.notify_all()
 
     # The refresher's thread calls what follows.
 
     def _render(self) -> None:
         self._catch_up()
+        more = self._more()
         with self._changed:
-            connected, selected = self._connected(), self._selected_message()
-            status = CLOSED if self._closing else "" if connected or not self._flow.places else NO_CONNECTION
-            scene = self._scene.describe(connected, time.monotonic(), selected, status)
-            expiry = self._flow.chips.next_expiry()
+            moves, self._moves = self._moves, []
+            world = self._recorder.world
+            status = CLOSED if self._closing else "" if world.connected or not self._recorder.board.counts \
+                else NO_CONNECTION
+            scene = self._recorder.scene(self._at, moves, more=more, status=status, most=self._most)
+            expiry = self._recorder.next_expiry
+        self._dress(scene)
+        scene["tabs"] = list(self._tabs.items())
         self.scene = scene
+        if self.opened:
+            self.drawer = {"tab": self.opened, **self._drawer(self.opened)}
         if not self._closing:
             self._wake_at(expiry)
 
-    def _connected(self) -> set[str]:
-        return {link.name for link in self._lab.tap.links() if not link.closed}
+    def _more(self) -> Mapping[Place, str]:
+        """Return the places that have a box before anything happens there, with their lanes."""
+        return {}
 
-    def _selected_message(self) -> Message | None:
-        if not self.selected:
-            return None
-        return next((one for one in self._lab.story.messages if one.number == self.selected), None)
+    def _dress(self, scene: dict) -> None:
+        """Add the buttons to a scene."""
+        scene["status"] = scene["status"] or self._trouble
+
+    def _drawer(self, tab: str) -> dict:
+        """Return the content of the open part of the drawer."""
+        if tab == "message":
+            message = next((one for one in self._lab.story.messages if one.number == self.selected), None)
+            return {"message": details(message, time.monotonic(), self._recorder.shown, self._step_number)} \
+                if message else {}
+        return {"table": recent(self._lab.story.messages[-RECENT:], time.monotonic())}
+
+    def _step_number(self, step: Step) -> int | None:
+        with self._changed:
+            return self._recorder.history.find(step.order)
 
     def _wake_at(self, moment: float | None) -> None:
-        """Have the picture drawn again at a time when a message expires: nothing crosses the wire then."""
+        """Draw the picture again when a message expires: nothing crosses the wire then."""
         if moment == self._alarm_at and self._alarm and self._alarm.is_alive():
             return
         if self._alarm:
@@ -237,7 +304,7 @@ class MessageFlow(anywidget.AnyWidget):
             self._alarm.join()
         self._alarm, self._alarm_at = None, moment
         if moment is not None:
-            self._alarm = threading.Timer(max(0.0, moment - time.monotonic()), self._refresher.touch)
+            self._alarm = threading.Timer(max(0.0, moment - time.monotonic()), self._touch)
             self._alarm.daemon = True
             self._alarm.start()
 

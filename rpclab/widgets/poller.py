@@ -1,4 +1,4 @@
-"""Asking again and again, in a thread of its own, what a widget shows; and at once when somebody wants to know."""
+"""Polling the data of a widget in its own thread, and at once when code asks for it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ T = TypeVar("T")
 
 
 class Poller(Generic[T]):
-    """Keeps the last answer to a question, and why there was none the last time, if there was none.
+    """Keeps the last answer, and the reason if the last poll had none.
 
     Parameters
     ----------
     name : str
-        Of the thread.
+        The thread's name.
     ask : callable
         Takes nothing and returns the answer; a `LabError` means that there is none now.
     first : object
-        What counts as the last answer before there is one.
+        The last answer until there is one.
     changed : callable
-        Called after each question, in the poller's thread.
+        Called after each poll, in the poller's thread.
     seconds, seconds_in_trouble : float
-        Between two questions, after an answer and without one.
+        Seconds between two polls, after an answer and without one.
     opened : context manager
-        What `ask` needs to be open; it is opened and closed in the poller's thread.
+        What `ask` needs open; the poller's thread opens and closes it.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Poller(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin to ask; what `changed` does may look at `last` from now on."""
+        """Begin to poll; `changed` may read `last` from now on."""
         self._thread.start()
 
     @property
     def last(self) -> tuple[T, str]:
-        """The last answer, and why there was none the last time; empty if there was one."""
+        """The last answer, and why the last poll had none; empty if it had one."""
         with self._changed:
             return self._last, self._trouble
 
     def ask_now(self) -> tuple[T, str]:
-        """Return `last` when the question was asked after this call began, or when nobody asks any more."""
+        """Return `last` after a poll that began after this call, or at once if the poller has ended."""
         with self._changed:
             self._wanted += 1
             mine = self._wanted
@@ -68,7 +68,7 @@ class Poller(Generic[T]):
             return self._last, self._trouble
 
     def wake(self) -> None:
-        """Have the question asked soon."""
+        """Poll soon."""
         self._wake.set()
 
     def close(self) -> None:

@@ -2,88 +2,80 @@
 
 from __future__ import annotations
 
-import time
-
-import ipywidgets as widgets
-
-from rpclab.broker.live import LiveQueues
+from rpclab.broker.queue_poller import LiveQueues
 from rpclab.lab import Lab, current_lab
+from rpclab.operate.commands import Command, Commands
+from rpclab.operate.request_view import shown
 from rpclab.table import Table
-from rpclab.widgets import look
-from rpclab.widgets.commands import Command, Commands
+from rpclab.widgets.pane import Pane, act
 from rpclab.widgets.poller import Poller
-from rpclab.widgets.queue_row import QueueRow
-from rpclab.widgets.refresh import Refresher
 
 POLL_SECONDS = 0.22
 RETRY_SECONDS = 0.5
 WAIT_SECONDS = 30.0
 ROWS_SHOWN = 30
-LEGEND = "<div class='rpclab-note rpclab-legend'><i class='ready'></i> ready <i class='unacked'></i> unacked</div>"
+# The least number of messages that fills a bar.
+FULL = 10
 
 
-class QueueMonitor(widgets.VBox):
-    """A row for each queue of a lab, with a bar, its figures, the last half minute, and a button to purge it.
+class QueueMonitor(Pane):
+    """A row for each queue of a lab: a bar, its numbers, and a button to purge it, which asks first.
 
-    The broker is asked about four times a second as long as the monitor is open. To the broker, being asked for a
-    queue's counts is a use of the queue: a queue that expires when it is not used does not do so under a monitor.
+    While it is open, the monitor reads the counts from the broker about four times a second. The broker takes that for
+    a use of the queue: a queue that expires when it is not used does not expire under a monitor.
 
     Parameters
     ----------
     lab : Lab, optional
-        Whose queues; those of the lab opened last if not given.
+        The lab whose queues it shows; the one opened last if not given.
 
     Notes
     -----
     https://www.rabbitmq.com/docs/ttl#queue-ttl
     """
 
-    _poller = None
+    _poller: Poller[list[dict]]
 
     def __init__(self, lab: Lab | None = None):
         self._lab = lab or current_lab()
-        self._widgets: list[QueueRow] = []
-        self._space = widgets.VBox()
-        self._line = widgets.HTML()
-        super().__init__([widgets.HTML(look.title("Queues of lab", self._lab.name) + LEGEND), self._space, self._line])
-        self.add_class("rpclab-card")
-        self._refresher = Refresher(self._render)
-        self._commands = Commands(self._refresher.touch)
+        self._acts = {"purge": self._purge_clicked}
+        super().__init__()
+        self._commands = Commands(self._touch)
         queues = LiveQueues(self._lab.broker, self._lab.vhost)
         self._poller = Poller(
-            "rpclab monitor", lambda: list(self._lab.queue_table(queues.ask())), [], self._refresher.touch,
+            "rpclab monitor", lambda: list(self._lab.queue_table(queues.ask())), [], self._touch,
             seconds=POLL_SECONDS, seconds_in_trouble=RETRY_SECONDS, opened=queues,
         )
         self._poller.start()
 
     def purge(self, queue: str) -> Command:
-        """Delete the messages that are ready in a queue, as a click on Purge and Yes does, and return at once.
+        """Delete the ready messages of a queue, as a click on Purge and Yes does, and return at once.
 
         Parameters
         ----------
         queue : str
-            Its name as the monitor shows it, or its real one.
+            Its name as the monitor shows it, or its real name.
 
         Returns
         -------
         Command
-            Its ``result`` is how many messages there were, once `wait` has returned; or why it did not work.
+            Once `wait` has returned, its ``result`` is the number of messages, or the error.
         """
         return self._give(queue, queue)
 
     def wait(self, timeout: float = WAIT_SECONDS) -> QueueMonitor:
-        """Return when all that the monitor was told to do has been done, or has failed.
+        """Return when all commands of the monitor have run, failed ones included.
 
         Raises
         ------
         LabError
-            If something has not after so many seconds.
+            If some have not run within the timeout in seconds.
         """
         self._commands.wait(timeout)
         return self
 
     def table(self) -> Table:
-        """Return the queues as `Lab.queues` does: true now, or if the broker does not answer, as they were last."""
+        """Return the queues as `Lab.queues` does: as they are now, or were last if the broker does not answer."""
         rows, _ = self._poller.ask_now()
         return Table(("name", "ready", "unacked", "consumers"), rows, empty="(no queues)")
 
@@ -93,12 +85,12 @@ class QueueMonitor(widgets.VBox):
         return _told(self._poller.last[1])
 
     def close(self) -> None:
-        """Remove the monitor and end its threads and connections; a second time does nothing."""
-        # A monitor that could not be made is closed as well, by its finalizer.
-        if self._poller:
+        """Remove the monitor and end its threads and connections; calling it again has no effect."""
+        # The finalizer also closes a monitor whose __init__ failed.
+        if "_poller" in vars(self) and self._refresher:
             self._commands.close()
             self._poller.close()
-            self._refresher.close()
+            self._stop_drawing()
         super().close()
 
     def __str__(self) -> str:
@@ -116,44 +108,37 @@ class QueueMonitor(widgets.VBox):
         self._poller.wake()
         return count
 
-    # The refresher's thread calls what follows.
+    def _purge_clicked(self, name: str, queue: str) -> None:
+        self._give(name, queue)
 
     def _render(self) -> None:
+        if "_poller" not in vars(self):
+            return
         rows, trouble = self._poller.last
-        trouble = _told(trouble)
-        shown = self._assigned(rows[:ROWS_SHOWN])
-        full = max([10, *(row.most for row in shown)])
-        for place, row in enumerate(shown):
-            row.show(full, place)
-        said = [trouble, self._commands.line]
+        full = max([FULL, *((row["ready"] or 0) + (row["unacked"] or 0) for row in rows)])
+        said = [_told(trouble), self._commands.line or self._trouble]
         if len(rows) > ROWS_SHOWN:
             said.append(f"{len(rows)} queues; the first {ROWS_SHOWN} are shown.")
         if not rows and not trouble:
             said.append("No queues yet.")
-        self._line.value = "".join(look.note(each) for each in said if each)
+        self.scene = {"card": {
+            "title": "Queues of lab", "code": self._lab.name, "note": " ".join(filter(None, said)),
+            "table": {
+                "columns": ["queue", "", "ready", "unacked", "consumers", ""],
+                "rows": [_row(row, full) for row in rows[:ROWS_SHOWN]],
+            },
+        }}
 
-    def _assigned(self, rows: list[dict]) -> list[QueueRow]:
-        """Return a widget for each row, the one that it had if it had one, and hide those that are left over.
 
-        None is ever taken out, because a browser would build those after it anew, under somebody's mouse.
-        """
-        now = time.monotonic()
-        known = {row.queue: row for row in self._widgets if row.queue}
-        free = [row for row in self._widgets if row.queue not in {each["queue"] for each in rows}]
-        shown, fresh = [], []
-        for each in rows:
-            row = known.get(each["queue"]) or (free.pop() if free else None)
-            if row is None:
-                row = QueueRow(self._give)
-                fresh.append(row)
-            row.take(each, now)
-            shown.append(row)
-        for row in free:
-            row.hide()
-        if fresh:
-            self._widgets += fresh
-            self._space.children = tuple(self._widgets)
-        return shown
+def _row(row: dict, full: int) -> dict:
+    numbers = ["-" if row[column] is None else str(row[column]) for column in ("ready", "unacked", "consumers")]
+    count = row["ready"] or 0
+    purge = act(
+        "purge", "purge", "Delete the ready messages of this queue", row["name"], row["queue"],
+        ask=f"purge {count} message{'' if count == 1 else 's'}?",
+    )
+    bar = {"bar": [count, row["unacked"] or 0, full]}
+    return {"key": row["queue"], "cells": [shown(row["name"]), bar, *numbers, {"acts": [purge]}]}
 
 
 def _told(trouble: str) -> str:

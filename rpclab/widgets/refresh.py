@@ -1,4 +1,4 @@
-"""Keeping a widget up to date from any thread, often enough to look live and rarely enough for the kernel."""
+"""Updating a widget from any thread, often enough to look live and rarely enough for the kernel."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import threading
 import time
 from collections.abc import Callable
 
-# What changes now and then is shown at once; what goes on changing, ten times a second. No second has more than 14.
+# Rare changes show at once; continuous ones, ten times a second. No second has more than 14 updates.
 STEADY_PER_SECOND = 10
 AT_ONCE = 4
-# What happens together, such as a request, its delivery and its reply, is rendered together.
+# Events that come together, such as a request, its delivery and its reply, are rendered together.
 TOGETHER_SECONDS = 0.03
-# The least between one rendering and what begins the next.
+# The least time between the end of one rendering and the start of the next.
 GAP_SECONDS = 0.02
 
 
 class Refresher:
-    """Calls a render function soon after something changed, at most 15 times a second, in a thread of its own.
+    """Calls a render function soon after something changed, at most 15 times a second, in its own thread.
 
-    How often is kept by a token bucket: https://en.wikipedia.org/wiki/Token_bucket.
+    A token bucket limits the rate: https://en.wikipedia.org/wiki/Token_bucket.
 
     Parameters
     ----------
     render : callable
         Takes nothing; sets the widget's traits.
     together : float
-        How many seconds after the first change to render; what else changes meanwhile is rendered with it. The time
-        also leaves the way free for a widget that somebody waits for.
+        Seconds from the first change to the rendering, which includes all changes until then. The pause also leaves
+        time for a widget that code waits for.
     """
 
     def __init__(self, render: Callable[[], None], *, together: float = TOGETHER_SECONDS):
@@ -38,11 +38,11 @@ class Refresher:
         self._thread.start()
 
     def touch(self) -> None:
-        """Say that something changed."""
+        """Report a change."""
         self._dirty.set()
 
     def close(self) -> None:
-        """Render a last time and end the thread; a second time does nothing."""
+        """Render once more and end the thread; calling it again has no effect."""
         self._closed.set()
         self._dirty.set()
         if threading.current_thread() is not self._thread:

@@ -1,38 +1,31 @@
-"""A board of worker processes: what each is doing, and buttons to add, stop, kill and pause them."""
+"""A board of worker processes: what each one does, and buttons to add, stop, kill and pause them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
 
-import ipywidgets as widgets
-
-from rpclab.errors import InvalidName, InvalidOption
+from rpclab.errors import InvalidOption
 from rpclab.lab import Lab, current_lab
-from rpclab.rpc.worker import Worker
-from rpclab.rpc.workers import MOST, Workers
+from rpclab.operate.commands import Command
+from rpclab.operate.crew import Crew, doing
+from rpclab.operate.request_view import shown
+from rpclab.rpc.processes.worker import Worker
+from rpclab.rpc.workers import Workers
 from rpclab.table import Table
-from rpclab.widgets import look
-from rpclab.widgets.commands import Command, Commands
-from rpclab.widgets.refresh import Refresher
-from rpclab.widgets.worker_card import WorkerCard, doing
-from rpclab.wire.work import Work
+from rpclab.widgets.pane import Pane, act
 
-# What only the operating system knows, and how long a request takes, is looked at so often.
-TICK_SECONDS = 0.25
 WAIT_SECONDS = 30.0
-# Of all cards together; the notebook's server drops what a kernel sends above 1,000 messages a second.
-CARDS_PER_SECOND = 200
 ENDED_SHOWN = 6
+ENDED = ("stopped", "dead")
+MOODS = {"working": "calm", "starting": "wait", "paused": "wait", "stopping": "wait", "dead": "bad"}
 
 
-class WorkerBoard(widgets.VBox):
-    """A card for each process of some `Workers`: its state, what it works on, what it has done, and what it printed.
+class WorkerBoard(Pane):
+    """A row for each process of one or more `Workers`: its state, its request, its counts, and what it printed.
 
-    What a process works on is read off the lab's connections, so it is true of any class that `Workers` runs. ``done``
-    counts the deliveries that it acknowledged, ``redelivered`` those that another one had before. Closing the board
-    leaves the processes alone.
+    The board reads from the lab's connections what a process does, so it works for any class that `Workers` runs.
+    ``done`` counts the deliveries that it acknowledged, ``redelivered`` those that the broker had sent before. Closing
+    the board does not stop the processes.
 
     Parameters
     ----------
@@ -42,7 +35,7 @@ class WorkerBoard(widgets.VBox):
         The lab whose queues they serve; the one opened last if not given.
     """
 
-    _work = None
+    _crew: Crew
 
     def __init__(self, *workers: Workers, lab: Lab | None = None):
         if not workers or not all(isinstance(each, Workers) for each in workers) or len(set(workers)) < len(workers):
@@ -50,89 +43,67 @@ class WorkerBoard(widgets.VBox):
                 f"WorkerBoard({', '.join(map(repr, workers))}): it takes one or more Workers, each of them once, as in "
                 "rpclab.WorkerBoard(workers)."
             )
-        self._lab = lab or current_lab()
-        self._lab.exchanges()  # one that was closed says so here, before there is anything to close again
+        lab = lab or current_lab()
+        lab.check_open()  # before there is anything to close again
         self._workers = workers
-        self._closing = threading.Event()
-        self._refresher = Refresher(self._render)
-        self._commands = Commands(self._refresher.touch)
-        self._groups = [_Group(each, self, index) for index, each in enumerate(workers)]
-        self._line = widgets.HTML()
-        super().__init__([*self._groups, self._line])
-        self.add_class("rpclab-card")
-        self._work = Work(self._lab.story, self._lab.tap, self._refresher.touch)
-        self._ticker = threading.Thread(target=self._tick, name="rpclab board", daemon=True)
-        self._ticker.start()
+        self._acts = {
+            "stop_one": self.stop, "kill": self.kill, "pause": self.pause, "resume": self.resume, "start_one": self.add,
+        }
+        super().__init__()
+        self._crew = Crew(lab, workers, self._touch)
+        self._touch()
 
     def stop(self, name: str) -> Command:
-        """Ask a process to end, as a click on its Stop does, and return at once; `wait` waits until it has.
+        """Ask a process to stop, as a click on its Stop does, and return at once; `wait` waits until it has.
 
         Raises
         ------
         InvalidName
-            If no process on the board has this name, or several that run have it.
+            If no process on the board has this name, or several running ones have it.
         """
-        return self._tell("stop", self._named(name))
+        return self._crew.tell("stop", name)
 
     def kill(self, name: str) -> Command:
-        """End a process at once with SIGKILL; see `stop` for the rest."""
-        return self._tell("kill", self._named(name))
+        """Kill a process at once with SIGKILL; see `stop` for the rest."""
+        return self._crew.tell("kill", name)
 
     def pause(self, name: str) -> Command:
-        """Put a process on hold with SIGSTOP; see `stop` for the rest."""
-        return self._tell("pause", self._named(name))
+        """Pause a process with SIGSTOP; see `stop` for the rest."""
+        return self._crew.tell("pause", name)
 
     def resume(self, name: str) -> Command:
-        """Have a paused process go on; see `stop` for the rest."""
-        return self._tell("resume", self._named(name))
+        """Resume a paused process with SIGCONT; see `stop` for the rest."""
+        return self._crew.tell("resume", name)
 
     def add(self, index: int = 0) -> Command:
-        """Start one more process of the board's first `Workers`, or of another one; see `stop` for the rest."""
-        workers = self._group(index)
-        return self._commands.give(f"add a process to {workers.name}", workers.start_one)
+        """Start one more process of the board's first `Workers`, or of another; see `stop` for the rest."""
+        return self._crew.start_one(index)
 
     def scale(self, count: int, index: int = 0) -> Command:
-        """Start or stop processes until so many run; see `stop` for the rest."""
-        workers = self._group(index)
-        return self._commands.give(f"scale {workers.name} to {count}", lambda: workers.scale(count))
+        """Start or stop processes until `count` run; see `stop` for the rest."""
+        return self._crew.scale(count, index)
 
     def wait(self, timeout: float = WAIT_SECONDS) -> WorkerBoard:
-        """Return when all that the board was told to do has been done, or has failed.
+        """Return when all commands of the board have run, failed ones included.
 
         Raises
         ------
         LabError
-            If something has not after so many seconds.
+            If some have not run within the timeout in seconds.
         """
-        self._commands.wait(timeout)
+        self._crew.commands.wait(timeout)
         return self
 
     def table(self) -> Table:
         """Return name, state, and the counts of deliveries done and redelivered of each process."""
-        # Of a lab that was closed there is nothing more to come.
-        with suppress(RuntimeError):
-            self._lab.tap.catch_up()
-        records = [(worker, self._work.of(worker.pid)) for workers in self._workers for worker in workers]
-        rows = [
-            {
-                "name": worker.name,
-                "state": doing(worker, record),
-                "done": record.done,
-                "redelivered": record.redelivered,
-            }
-            for worker, record in records
-        ]
-        return Table(("name", "state", "done", "redelivered"), rows, empty="(no processes)")
+        return self._crew.table()
 
     def close(self) -> None:
-        """Remove the board and end its threads; the processes go on. A second time does nothing."""
-        # A board that could not be made is closed as well, by its finalizer.
-        if self._work:
-            self._closing.set()
-            self._work.close()
-            self._ticker.join()
-            self._commands.close()
-            self._refresher.close()
+        """Remove the board and end its threads; the processes go on. Calling it again has no effect."""
+        # The finalizer also closes a board whose __init__ failed.
+        if "_crew" in vars(self) and self._refresher:
+            self._crew.close()
+            self._stop_drawing()
         super().close()
 
     def __str__(self) -> str:
@@ -141,85 +112,51 @@ class WorkerBoard(widgets.VBox):
     def __repr__(self) -> str:
         return f"WorkerBoard({', '.join(workers.name for workers in self._workers)})"
 
-    def _group(self, index: int) -> Workers:
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self._workers):
-            raise InvalidOption(f"index={index!r}: the board shows {len(self._workers)} Workers, counted from 0.")
-        return self._workers[index]
-
-    def _named(self, name: str) -> Worker:
-        found = [worker for workers in self._workers for worker in workers if worker.name == name]
-        running = [worker for worker in found if worker.alive]
-        if len(running) > 1:
-            raise InvalidName(f"{len(running)} processes are called {name!r}. Use Workers(..., name=...).")
-        if not found:
-            names = ", ".join(worker.name for workers in self._workers for worker in workers) or "none"
-            raise InvalidName(f"No process on the board is called {name!r}. Its processes: {names}.")
-        return (running or found)[0]
-
-    def _tell(self, what: str, worker: Worker) -> Command:
-        return self._commands.give(f"{what} {worker.name}", _DEEDS[what](worker))
-
-    def _tick(self) -> None:
-        while not self._closing.wait(TICK_SECONDS):
-            self._refresher.touch()
-
     def _render(self) -> None:
-        if self._work is None:
+        if "_crew" not in vars(self):
             return
-        changed = sum(group.show(self._work) for group in self._groups)
-        line = self._commands.line
-        self._line.value = look.note(line) if line else ""
-        self._closing.wait(changed / CARDS_PER_SECOND)
+        ended = [worker for worker in self._crew if not worker.alive]
+        hidden = ended[:-ENDED_SHOWN]
+        buttons = [
+            act("start_one", f"+ 1 {workers.name}", "Start one more process", index)
+            for index, workers in enumerate(self._workers)
+        ]
+        notes = [self._crew.commands.line or self._trouble]
+        if hidden:
+            notes.append(f"{len(hidden)} that ended before are not shown.")
+        self.scene = {"card": {
+            "title": "Processes of", "code": ", ".join(workers.name for workers in self._workers), "acts": buttons,
+            "table": {
+                "columns": ["process", "state", "done", "redelivered", "printed last", ""],
+                "rows": [self._row(worker) for worker in self._crew if worker not in hidden],
+            },
+            "note": " ".join(filter(None, notes)),
+        }}
+
+    def _row(self, worker: Worker) -> dict:
+        record = self._crew.record(worker)
+        state = doing(worker, record)
+        first = next(iter(record.held.values()), None) if state.startswith("working") else None
+        since = f" for {time.monotonic() - first.time:.0f} s" if first else ""
+        log = worker.log
+        return {"key": worker.pid, "cells": [
+            {"text": worker.name, "title": f"process {worker.pid}"},
+            {"mood": MOODS.get(state.split(" ")[0].strip(","), "off"), "text": f"{state}{since}"},
+            str(record.done), str(record.redelivered), shown(log[-1] if log else "(nothing printed)", 160),
+            {"acts": process_acts(worker.name, state)},
+        ]}
 
 
-class _Group(widgets.VBox):
-    """The cards of one `Workers`, under its name and the buttons that add processes."""
-
-    def __init__(self, workers: Workers, board: WorkerBoard, index: int):
-        self.workers = workers
-        self._board = board
-        self._cards: dict[Worker, WorkerCard] = {}
-        self.add_button = look.button("Add one", "Start one more process", style="primary")
-        self.add_button.on_click(lambda _: board.add(index))
-        self.count = widgets.BoundedIntText(
-            value=len(workers.pids), min=0, max=MOST, layout=widgets.Layout(width="64px"),
-            description=f"Processes of {workers.name}",
-        )
-        self.count.add_class("rpclab-unlabelled")
-        self._offered = self.count.value
-        self.scale_button = look.button("Scale to", "Start or stop processes until so many run")
-        self.scale_button.on_click(lambda _: board.scale(self.count.value, index))
-        self._heading = widgets.HTML(look.title("Processes of", workers.name))
-        buttons = widgets.HBox([self._heading, self.add_button, self.scale_button, self.count])
-        buttons.add_class("rpclab-buttons")
-        self._space = widgets.Box()
-        self._space.add_class("rpclab-workers")
-        self._note = widgets.HTML()
-        super().__init__([buttons, self._space, self._note])
-
-    def show(self, work: Work) -> int:
-        """Bring the cards up to date; return how many there was anything to change about."""
-        workers = list(self.workers)
-        fresh = [worker for worker in workers if worker not in self._cards]
-        for worker in fresh:
-            self._cards[worker] = WorkerCard(worker, self._board._tell)
-        changed = sum(card.show(work.of(worker.pid)) for worker, card in self._cards.items())
-        hidden = [worker for worker in workers if not worker.alive][:-ENDED_SHOWN]
-        for worker in hidden:
-            # Hidden and not removed: taking a card out makes a browser build those after it anew, under the mouse.
-            self._cards[worker].layout.display = "none"
-        if fresh:
-            self._space.children = tuple(self._cards.values())
-        if self.count.value == self._offered:
-            # Unless somebody has typed another number there.
-            self.count.value = self._offered = len(self.workers.pids)
-        self._note.value = look.note(f"{len(hidden)} that ended before are not shown.") if hidden else ""
-        return changed
-
-
-_DEEDS: dict[str, Callable[[Worker], Callable[[], None]]] = {
-    "stop": lambda worker: worker.stop,
-    "kill": lambda worker: worker.kill,
-    "pause": lambda worker: worker.pause,
-    "resume": lambda worker: worker.resume,
-}
+def process_acts(name: str, state: str) -> list[dict]:
+    """Return the buttons of a process."""
+    if state in ENDED:
+        return []
+    ending = state == "stopping"
+    hold = act("pause", "pause", f"Pause {name} (SIGSTOP)", name, off=ending, key="hold")
+    if state.startswith("paused"):
+        hold = act("resume", "resume", f"Resume {name} (SIGCONT)", name, key="hold")
+    return [
+        act("kill", "kill -9", f"Kill {name} at once, whatever it is doing (SIGKILL)", name, danger=True),
+        hold,
+        act("stop_one", "stop", f"Ask {name} to stop after the requests in hand", name, off=ending),
+    ]
