@@ -1,1 +1,1 @@
-"""A class on one broker: a user and some virtual hosts for each learner, made, watched, emptied and removed."""
+"""A class on one broker: makes, watches, empties and removes a user and some virtual hosts for each learner."""

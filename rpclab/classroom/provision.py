@@ -1,8 +1,8 @@
-"""Making a class on a broker.
+"""Makes a class on a broker.
 
-A pool of virtual hosts is made for each learner in advance. The other way would be a service of the teacher's that
-makes them when they are wanted. It would have to run, with an administrator's password, whenever anybody learns; and
-who is in a class is known in advance, while a virtual host that nobody uses costs little.
+Each learner gets a pool of virtual hosts in advance. The alternative is a service that makes them on demand. It would
+have to run, with an administrator's password, whenever a learner works. The learners are known in advance, and an
+unused virtual host costs little.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rpclab.broker.address import Broker
 from rpclab.broker.management import Management
 from rpclab.broker.tls import CA_VARIABLE
 from rpclab.broker.vhosts import EVERYTHING, learner_vhosts
-from rpclab.classroom import roster, sheet
+from rpclab.classroom import handout, roster
+from rpclab.classroom.class_inventory import Ours, refuse_if_not_administrator, survey, tags
 from rpclab.classroom.limits import Limits, account, set_limits
-from rpclab.classroom.ours import Ours, refuse_if_not_administrator, survey, tags
 from rpclab.classroom.roster import Learner
 from rpclab.classroom.several import each
 from rpclab.errors import InvalidOption, LabError
@@ -30,7 +30,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Made:
-    """What `create` has done.
+    """What `create` has made and changed.
 
     Attributes
     ----------
@@ -51,31 +51,31 @@ def create(
     broker: Broker, names: Sequence[str], file: Path, *, class_name: str = "", labs: int = LABS,
     limits: Limits | None = None, host: str = "",
 ) -> Made:
-    """Make what a class needs and is not there yet; done again, it changes nothing, and interrupted, it goes on.
+    """Make what a class needs and does not have; repeated, it changes nothing, and interrupted, it continues.
 
     Parameters
     ----------
     broker : Broker
-        Where, and as which administrator.
+        The broker, with an administrator's login.
     names : sequence of str
-        Who shall be in the class. Nobody who is in it already is removed.
+        The learners of the class. Learners who are in it already are not removed.
     file : Path
-        The class's file. It is written before anything is made, so that what was made is always in it.
+        The class's file. It is written first, so that it always has what was made.
     class_name : str
-        Tells classes on one broker apart; the users' names begin with it.
+        Distinguishes classes on one broker; the users' names begin with it.
     labs : int
         How many labs a learner may have open at a time: each kernel has one, and one more while an exercise is checked.
     limits : Limits
         How much a learner may use.
     host : str
-        What learners call the broker's machine, if they are not to call it as ``RPCLAB_BROKER`` does.
+        The broker's machine, as learners reach it, if not as in ``RPCLAB_BROKER``.
 
     Raises
     ------
     AccessRefused
-        If the broker's user is no administrator, or ``guest``.
+        If the broker's user is not an administrator, or is ``guest``.
     LabError
-        If a user or virtual host is there that the class has not made; then nothing was changed.
+        If a user or virtual host exists that the class did not make; then nothing was changed.
     """
     roster.checked_class(class_name)
     if not 1 <= labs <= 100:
@@ -90,14 +90,14 @@ def create(
         if learners != known:
             roster.write(file, learners)
         if learners != known or not page.exists():
-            sheet.write(page, learners, class_name, bool(broker.secure and os.environ.get(CA_VARIABLE)))
+            handout.write(page, learners, class_name, bool(broker.secure and os.environ.get(CA_VARIABLE)))
         maker = _Maker(api, ours, class_name, labs, limits or Limits())
         changed = each(maker.make, learners)
     return Made(learners, [learner for learner, done in zip(learners, changed, strict=True) if done], page)
 
 
 class _Maker:
-    """Makes for one learner after the other what is not there, in any of several threads."""
+    """Makes what learners lack, one learner at a time, in several threads."""
 
     def __init__(self, api: Management, ours: Ours, class_name: str, labs: int, limits: Limits):
         self._api = api
@@ -107,7 +107,7 @@ class _Maker:
         self._limits = limits
 
     def make(self, learner: Learner) -> bool:
-        """Make what a learner lacks and tell whether there was anything."""
+        """Make what a learner lacks and return whether there was anything."""
         api, ours, user = self._api, self._ours, learner.user
         missing = user not in ours.users
         if missing:
@@ -127,7 +127,7 @@ class _Maker:
 
 
 def on_this_machine(learner: Learner) -> bool:
-    """Tell whether a learner's URL leads only to a broker on the learner's own machine."""
+    """Return whether a learner's URL leads only to a broker on the learner's own machine."""
     return urlsplit(learner.url).hostname in LOOPBACK
 
 
@@ -143,7 +143,7 @@ def _addressed(learners: Iterable[Learner], broker: Broker, host: str) -> list[L
 
 
 def _host(known: Sequence[Learner], broker: Broker) -> str:
-    """Return what learners call a broker so far that the teacher reaches on this machine; empty if nobody has said."""
+    """Return the host in learners' URLs of a broker on this machine; empty if none was given."""
     return (urlsplit(known[0].url).hostname or "") if known and broker.host in LOOPBACK else ""
 
 
@@ -154,14 +154,14 @@ def _refuse_what_is_not_ours(
     foreign = sorted(ours.foreign.intersection(taken))
     if foreign:
         raise LabError(
-            f"The broker has {', '.join(foreign[:5])}{' and more' * (len(foreign) > 5)} already, which this class has "
-            "not made. Nothing was changed. Write other names, or name the class (--class NAME), so that its users' "
+            f"The broker has {', '.join(foreign[:5])}{' and more' * (len(foreign) > 5)} already, which this class "
+            "did not make. Nothing was changed. Use other names, or name the class (--class NAME), so that its users' "
             "names begin with that."
         )
     strangers = sorted(ours.users.intersection(one.user for one in learners[len(known):]))
     if strangers:
         raise LabError(
             f"The class has {', '.join(strangers[:5])}{' and more' * (len(strangers) > 5)} on the broker already, and "
-            f"{file} does not know their passwords. Nothing was changed. Say --out with the file that the class was "
-            "made with; without it, `classroom remove` removes the class, and it can be made again."
+            f"{file} does not have their passwords. Nothing was changed. Give the file that the class was made "
+            "with as --out. Without it, `classroom remove` removes the class, and it can be made again."
         )

@@ -1,4 +1,4 @@
-"""Who is in a class: names, the users made of them, passwords, and the file that remembers all this."""
+"""The learners of a class: names, users, passwords, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import secrets
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from rpclab.broker.state import write_privately
+from rpclab.broker.paths import write_privately
 from rpclab.errors import InvalidName, InvalidOption, LabError
 
 # Without characters that look alike on paper: 31 of them, so that twenty make 99 bits.
@@ -21,20 +21,20 @@ GROUPS, GROUP_LENGTH = 4, 5
 LONGEST_NAME, LONGEST_USER = 100, 40
 CLASS_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o", "å": "a", "ł": "l"})
-# The user that every broker is delivered with; it must not come from another machine.
+# The default user of every broker; it may not log in from another machine.
 GUEST = "guest"
 
 
 @dataclass(frozen=True)
 class Learner:
-    """One learner, and what they need to reach their labs.
+    """One learner, with the addresses of their labs.
 
     Attributes
     ----------
     name : str
         As the teacher wrote it.
     user, password : str
-        What the broker knows the learner by.
+        The learner's login on the broker.
     url : str
         The value for ``RPCLAB_BROKER``.
     management : str
@@ -43,8 +43,8 @@ class Learner:
 
     name: str
     user: str
-    password: str
-    url: str = ""
+    password: str = field(repr=False)
+    url: str = field(default="", repr=False)
     management: str = ""
 
     def at(self, scheme: str, address: str, management: str) -> Learner:
@@ -53,7 +53,7 @@ class Learner:
 
 
 def checked_class(name: str) -> str:
-    """Return a class's name if it may be one; empty is the class without a name.
+    """Return a class's name if it is valid; empty is the class without a name.
 
     Raises
     ------
@@ -71,10 +71,10 @@ def names(file: Path | None, students: int | None) -> list[str]:
     Raises
     ------
     InvalidOption
-        If neither is given, the file cannot be read, holds no names, or more of them than students.
+        If neither is given, or the file cannot be read, has no names, or more than ``students``.
     """
     if file is None and students is None:
-        raise InvalidOption("Say how many learners there are (--students 30) or who they are (--names FILE), or both.")
+        raise InvalidOption("Give the number of learners (--students 30), or their names (--names FILE), or both.")
     if students is not None and not 1 <= students <= 1000:
         raise InvalidOption(f"--students {students}: it is a number from 1 to 1000.")
     found = _read_names(file) if file else []
@@ -84,23 +84,23 @@ def names(file: Path | None, students: int | None) -> list[str]:
 
 
 def enrolled(known: Sequence[Learner], wanted: Iterable[str], prefix: str) -> list[Learner]:
-    """Return the learners known already, as they are, and after them those of a list of names who are new.
+    """Return the known learners unchanged, followed by the new ones of a list of names.
 
-    A name that stands in the list twice means two learners.
+    A name that is in the list twice means two learners.
 
     Parameters
     ----------
     known : sequence of Learner
-        Who is in the class's file.
+        The learners of the class's file.
     wanted : iterable of str
-        Names of all who shall be in the class.
+        Names of all learners of the class.
     prefix : str
         What users' names begin with, the class's name usually; may be empty.
 
     Raises
     ------
     InvalidName
-        If a learner would be called ``guest``.
+        If a learner's user would be ``guest``.
     """
     there = Counter(learner.name for learner in known)
     users = {learner.user for learner in known}
@@ -116,7 +116,7 @@ def enrolled(known: Sequence[Learner], wanted: Iterable[str], prefix: str) -> li
 
 
 def new_password() -> str:
-    """Return a password of 99 bits that one can type from paper."""
+    """Return a password of 99 bits that is easy to type from paper."""
     groups = ("".join(secrets.choice(ALPHABET) for _ in range(GROUP_LENGTH)) for _ in range(GROUPS))
     return "-".join(groups)
 
@@ -127,7 +127,7 @@ def read(file: Path) -> list[Learner]:
     Raises
     ------
     InvalidOption
-        If it is no file that `write` has written.
+        If `write` did not write it.
     """
     if not file.exists():
         return []
@@ -140,13 +140,13 @@ def read(file: Path) -> list[Learner]:
             raise ValueError(f"user {GUEST!r} is in it")
     except (OSError, ValueError, TypeError) as error:
         raise InvalidOption(
-            f"{file} is no list of a class ({error}), so it is not written over. Choose another --out, or remove it."
+            f"{file} is not the file of a class ({error}), so it is not replaced. Choose another --out, or delete it."
         ) from error
     return learners
 
 
 def write(file: Path, learners: Sequence[Learner]) -> None:
-    """Write a class's file, whole or not at all, readable by its owner alone: the passwords are in it.
+    """Write a class's file completely or not at all, readable by its owner alone: it has the passwords.
 
     Raises
     ------
@@ -178,13 +178,13 @@ def _read_names(file: Path) -> list[str]:
 
 
 def _user(name: str, prefix: str, taken: set[str]) -> str:
-    """Return a user's name for a learner that nobody else has: ``zoe-mueller`` for Zoë Müller."""
+    """Return a unique user's name for a learner: ``zoe-mueller`` for Zoë Müller."""
     plain = unicodedata.normalize("NFKD", name.lower().translate(GERMAN)).encode("ascii", "ignore").decode()
     words = re.findall(r"[a-z0-9]+", plain)
     base = "-".join([*([prefix] if prefix else []), *(words or ["learner"])])[:LONGEST_USER].rstrip("-")
     if base == GUEST:
         raise InvalidName(
-            f"{name!r} cannot be a learner's name: `guest` is the user that every broker is delivered with. Write "
+            f"{name!r} cannot be a learner's name: `guest` is every broker's default user. Write "
             "another name, or name the class with --class."
         )
     number = 1

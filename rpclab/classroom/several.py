@@ -1,4 +1,4 @@
-"""Doing the same with each of many things."""
+"""Runs a function on many things at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ AT_ONCE = 4
 
 
 def each(action: Callable, things: Iterable) -> list:
-    """Do something with each of several things, a few at a time: most of it is waiting for the broker."""
+    """Call a function with each of several things, a few at a time: most of the time it waits for the broker."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             return list(pool.map(action, things))

@@ -1,7 +1,7 @@
-"""Who of a class is connected, to which lesson, and when each was last active.
+"""Which learners of a class are connected, to which lesson, and when each was last active.
 
-Three requests tell it for the whole class. Queues and their messages are counted now; the broker's statistics notice
-connections and traffic up to five seconds late.
+Three requests are enough for the whole class. Queues and messages are counted now; the broker's statistics of
+connections and traffic are up to five seconds old.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from itertools import pairwise
 from rpclab.broker.address import LAB_PROPERTY, Broker
 from rpclab.broker.management import LIVE, Management
 from rpclab.broker.vhosts import learner_of
-from rpclab.classroom.ours import class_of
+from rpclab.classroom.class_inventory import class_of
 from rpclab.errors import AccessRefused, LabError
 from rpclab.table import Table
 
 COLUMNS = ("learner", "connections", "lesson", "queues", "messages", "last activity")
-# The broker remembers its traffic of some minutes closely, that of the last hour by the minute, that of the last day by
-# the half hour. A connection that is open for less than five seconds leaves no trace.
+# The broker keeps detailed traffic of some minutes, that of the last hour by the minute, that of the last day by the
+# half hour. A connection that is open for less than five seconds leaves no trace.
 HISTORIES = ((600, 10), (3600, 60), (86400, 1800))
-# What happened within this time is going on now: the figures come every five seconds.
+# What happened within this time counts as now: the numbers come every five seconds.
 NOW_SECONDS = 15
 NOW = "now"
 
 
 class ClassStatus:
-    """A class as it is now, asked for again and again; a context manager. It belongs to one thread.
+    """A class as it is now, read repeatedly; a context manager. It belongs to one thread.
 
     Parameters
     ----------
     broker : Broker
-        Which broker, as a user with the tag ``administrator`` or ``monitoring``.
+        The broker, with the login of a user with the tag ``administrator`` or ``monitoring``.
     class_name : str
-        The class; the one without a name if not given.
+        The class; by default the one without a name.
     clock : callable
-        Tells the time in seconds since 1970.
+        Returns the time in seconds since 1970.
     """
 
     def __init__(self, broker: Broker, class_name: str = "", *, clock: Callable[[], float] = time.time):
@@ -62,16 +62,19 @@ class ClassStatus:
             If there is no such class.
         """
         names = self._learners()
-        connections = self._api.get("connections", columns="user,vhost,client_properties")
-        counts, labs = Counter(), defaultdict(set)
+        connections = self._api.fetch("connections", columns="user,vhost,client_properties")
+        counts: Counter[str] = Counter()
+        labs: defaultdict[str, set[str]] = defaultdict(set)
         for connection in connections:
-            # One that is about to open, or to close, has no more than a name.
+            # A connection that is opening or closing has only a name.
             user = connection.get("user")
             if self._is_ours(connection.get("vhost")) and learner_of(connection["vhost"]) == user:
                 counts[user] += 1
-                labs[user].add(connection.get("client_properties", {}).get(LAB_PROPERTY))
-        queues, messages = Counter(), Counter()
-        for queue in self._api.get("queues", **LIVE):
+                if lab := connection.get("client_properties", {}).get(LAB_PROPERTY):
+                    labs[user].add(lab)
+        queues: Counter[str] = Counter()
+        messages: Counter[str] = Counter()
+        for queue in self._api.fetch("queues", **LIVE):
             if self._is_ours(queue["vhost"]):
                 user = learner_of(queue["vhost"])
                 queues[user] += 1
@@ -81,7 +84,7 @@ class ClassStatus:
                 "learner": shown,
                 "user": user,
                 "connections": counts[user],
-                "lesson": ", ".join(sorted(labs[user] - {None})) or None,
+                "lesson": ", ".join(sorted(labs[user])) or None,
                 "queues": queues[user],
                 "messages": messages[user],
                 "last activity": self._said(user),
@@ -91,18 +94,18 @@ class ClassStatus:
         return Table(COLUMNS, rows, empty="(no learners)")
 
     def close(self) -> None:
-        """End the connection to the API; a second time does nothing."""
+        """Close the connection to the API; calling it again has no effect."""
         self._api.close()
 
     def __enter__(self) -> ClassStatus:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _learners(self) -> dict[str, str]:
-        """Return what each user is called in the table, and take note of who was active."""
-        found = self._api.get("vhosts", columns="name,tags,description,recv_oct")
+        """Return each user's name in the table, and record who was active."""
+        found = self._api.fetch("vhosts", columns="name,tags,description,recv_oct")
         vhosts = [each for each in found if class_of(each.get("tags", ())) == self._class]
         if not vhosts:
             self._explain_nothing(found)
@@ -116,7 +119,7 @@ class ClassStatus:
         return vhost in (self._received or ())
 
     def _explain_nothing(self, found: list[dict]) -> None:
-        if not {"administrator", "monitoring"} & set(self._api.get("whoami")["tags"]):
+        if not {"administrator", "monitoring"} & set(self._api.fetch("whoami")["tags"]):
             raise AccessRefused(
                 f"User {self._broker.username!r} sees no virtual hosts but its own. Set RPCLAB_BROKER to a user with "
                 "the tag `administrator` or `monitoring`."
@@ -138,9 +141,9 @@ class ClassStatus:
         self._received = received
 
     def _note_history(self, vhosts: set[str], age: int, step: int) -> None:
-        """Take note of the last time at which clients sent something, from the samples that the broker keeps."""
+        """Record when clients last sent something, from the samples that the broker keeps."""
         query = {"data_rates_age": str(age), "data_rates_incr": str(step), "columns": "name,recv_oct_details"}
-        for vhost in self._api.get("vhosts", **query):
+        for vhost in self._api.fetch("vhosts", **query):
             samples = vhost.get("recv_oct_details", {}).get("samples", ()) if vhost["name"] in vhosts else ()
             for newer, older in pairwise(samples):
                 if newer["sample"] != older["sample"]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from rpclab.broker.state import write_privately
+from rpclab.broker.paths import write_privately
 from rpclab.broker.tls import CA_VARIABLE
 from rpclab.classroom.roster import Learner
 
@@ -25,7 +25,7 @@ pre {{ font: 9.5pt/1.5 ui-monospace, monospace; margin: 0.1cm 0; white-space: pr
 </style>
 </head>
 <body>
-<h1>{title}: cut along the lines. There are passwords on this sheet.</h1>
+<h1>{title}: cut along the lines. This sheet has passwords.</h1>
 {slips}
 </body>
 </html>
@@ -35,11 +35,11 @@ SLIP = """<section>
 <p>User <b><code>{user}</code></b>, password <b><code>{password}</code></b></p>
 <p>Type this in a terminal, in the course's folder, and then <code>make lab</code>:</p>
 <pre>{unix}</pre>
-<p>On Windows, in PowerShell, and then <code>jupyter lab notebooks/00_start_here.ipynb</code>:</p>
+<p>On Windows, in PowerShell, and then <code>python -m rpclab lab</code>:</p>
 <pre>{windows}</pre>
 <p><small>Your labs on the broker's own pages: {management}{authority}</small></p>
 </section>"""
-AUTHORITY = f" The broker's certificate has an authority of its own: set {CA_VARIABLE} to its file as well."
+AUTHORITY = f" A private authority signed the broker's certificate: also set {CA_VARIABLE} to its file."
 
 
 def write(file: Path, learners: Sequence[Learner], class_name: str, own_authority: bool) -> None:
@@ -48,13 +48,13 @@ def write(file: Path, learners: Sequence[Learner], class_name: str, own_authorit
     Parameters
     ----------
     file : Path
-        Where to.
+        The file.
     learners : sequence of Learner
-        Whom to make a slip for.
+        The learners who get a slip.
     class_name : str
         The class; may be empty.
     own_authority : bool
-        Whether learners have to name the file of a certificate authority.
+        Whether learners must name the file of a certificate authority.
     """
     title = f"Class {class_name}" if class_name else "Class"
     slips = "\n".join(_slip(learner, own_authority) for learner in learners)

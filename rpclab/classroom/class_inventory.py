@@ -1,4 +1,4 @@
-"""What a broker has of a class: the users and virtual hosts that carry the class's tag, and nothing else."""
+"""A class on a broker: the users and virtual hosts with the class's tag, and no others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ours:
     users : set of str
         The class's users.
     vhosts : dict of str to str
-        The class's virtual hosts, and the name of the learner whom each was made for.
+        The class's virtual hosts, and the name of each one's learner.
     permitted : set of tuple
         Users and the virtual hosts that they may use.
     vhost_limits, user_limits : dict
@@ -50,7 +50,7 @@ class Ours:
 
     @property
     def learners(self) -> set[str]:
-        """The users that there are, or were: of one that was removed half-way, there may be virtual hosts left."""
+        """The users, and those whose removal was interrupted and left virtual hosts."""
         return self.users | {learner_of(vhost) for vhost in self.vhosts}
 
 
@@ -60,7 +60,7 @@ def tags(class_name: str) -> list[str]:
 
 
 def class_of(found: Iterable[str]) -> str | None:
-    """Return the class that a thing with these tags was made for, or None if for none."""
+    """Return the class of a user or virtual host with these tags, or None."""
     found = list(found)
     if CLASSROOM_TAG not in found:
         return None
@@ -68,27 +68,29 @@ def class_of(found: Iterable[str]) -> str | None:
 
 
 def survey(api: Management, class_name: str) -> Ours:
-    """Ask the broker what it has."""
+    """Return what the broker has of a class."""
     ours = Ours()
-    for user in api.get("users"):
+    for user in api.fetch("users"):
         made_for = class_of(user["tags"])
         (ours.users if made_for == class_name else ours.foreign).add(user["name"])
-        ours.classes.update({made_for} - {None})
-    for vhost in api.get("vhosts", columns=VHOST_COLUMNS):
+        if made_for is not None:
+            ours.classes.add(made_for)
+    for vhost in api.fetch("vhosts", columns=VHOST_COLUMNS):
         made_for = class_of(vhost.get("tags", ()))
         if made_for == class_name:
             ours.vhosts[vhost["name"]] = vhost.get("description", "")
         else:
             ours.foreign.add(vhost["name"])
-        ours.classes.update({made_for} - {None})
-    ours.permitted = {(each["user"], each["vhost"]) for each in api.get("permissions")}
-    ours.vhost_limits.update({each["vhost"]: each["value"] for each in api.get("vhost-limits")})
-    ours.user_limits.update({each["user"]: each["value"] for each in api.get("user-limits")})
+        if made_for is not None:
+            ours.classes.add(made_for)
+    ours.permitted = {(each["user"], each["vhost"]) for each in api.fetch("permissions")}
+    ours.vhost_limits.update({each["vhost"]: each["value"] for each in api.fetch("vhost-limits")})
+    ours.user_limits.update({each["user"]: each["value"] for each in api.fetch("user-limits")})
     return ours
 
 
 def refuse_if_not_administrator(broker: Broker, api: Management) -> None:
-    """Raise an error unless the teacher's login may make users, and is nobody's default.
+    """Raise an error unless the teacher's login may make users, and is not the default user.
 
     Raises
     ------
@@ -97,18 +99,18 @@ def refuse_if_not_administrator(broker: Broker, api: Management) -> None:
     """
     if broker.username == GUEST:
         raise AccessRefused(
-            "A class is not made as user `guest`, whose password everybody knows. Make an administrator of your own: "
+            "The user `guest` may not make a class: its password is well known. Make an administrator: "
             "rabbitmqctl add_user NAME, rabbitmqctl set_user_tags NAME administrator, and set RPCLAB_BROKER to it."
         )
-    if "administrator" not in api.get("whoami")["tags"]:
+    if "administrator" not in api.fetch("whoami")["tags"]:
         raise AccessRefused(
-            f"User {broker.username!r} does not administer the broker at {broker.host}, so it cannot look after a "
+            f"User {broker.username!r} does not administer the broker at {broker.host}, so it cannot manage a "
             "class there. Set RPCLAB_BROKER to a user with the tag `administrator`."
         )
 
 
 def find_learner(ours: Ours, who: str) -> str:
-    """Return the user of the learner whom somebody means by a user's or a learner's name.
+    """Return the user with a user's or learner's name.
 
     Raises
     ------
@@ -121,12 +123,12 @@ def find_learner(ours: Ours, who: str) -> str:
     if len(users) == 1:
         return users[0]
     if users:
-        raise LabError(f"{len(users)} learners are called {who!r}. Say the user's name: {', '.join(users)}.")
+        raise LabError(f"{len(users)} learners have the name {who!r}. Give the user's name: {', '.join(users)}.")
     known = ", ".join(sorted(ours.learners)) or "none"
     raise LabError(f"There is no learner {who!r} in this class. Its learners: {known}.{other_classes(ours)}")
 
 
 def other_classes(ours: Ours) -> str:
-    """Say which classes there are that have a name."""
+    """Return which named classes exist."""
     named = sorted(ours.classes - {""})
-    return f" Classes on this broker: {', '.join(named)}; say which with --class." if named else ""
+    return f" Classes on this broker: {', '.join(named)}; choose one with --class." if named else ""

@@ -1,4 +1,4 @@
-"""Looking after a class: emptying a learner's labs, giving a new password, and removing it all in the end."""
+"""Manages a class: empties a learner's labs, gives a new password, and removes the class."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from rpclab.broker.address import Broker
 from rpclab.broker.management import Management
 from rpclab.broker.tls import CA_VARIABLE
 from rpclab.broker.vhosts import EVERYTHING
-from rpclab.classroom import roster, sheet
-from rpclab.classroom.limits import Limits, account, set_limits
-from rpclab.classroom.ours import (
+from rpclab.classroom import handout, roster
+from rpclab.classroom.class_inventory import (
     Ours,
     find_learner,
     other_classes,
@@ -21,29 +20,30 @@ from rpclab.classroom.ours import (
     survey,
     tags,
 )
+from rpclab.classroom.limits import Limits, account, set_limits
 from rpclab.classroom.roster import Learner
 from rpclab.classroom.several import each
 from rpclab.errors import LabError
 
 
 def reset(broker: Broker, who: str, *, class_name: str = "", file: Path | None = None) -> Learner:
-    """Empty all labs of a learner, whose connections are closed; with a class's file, give a new password as well.
+    """Close a learner's connections and empty all labs; with a class's file, also give a new password.
 
     Parameters
     ----------
     broker : Broker
-        Where, and as which administrator.
+        The broker, with an administrator's login.
     who : str
-        The learner's name, or the user's.
+        The learner's or the user's name.
     class_name : str
         The class.
     file : Path, optional
-        The class's file, for the new password to be written into.
+        The class's file, which gets the new password.
 
     Returns
     -------
     Learner
-        With an empty password if it is the old one.
+        With an empty password if it did not change.
     """
     with Management(broker) as api:
         refuse_if_not_administrator(broker, api)
@@ -55,21 +55,21 @@ def reset(broker: Broker, who: str, *, class_name: str = "", file: Path | None =
 
 
 def remove(broker: Broker, *, class_name: str = "", agreed: Callable[[Ours], bool] = lambda ours: True) -> Ours | None:
-    """Remove a class's users and virtual hosts, with all that is in them, and nothing that the class has not made.
+    """Remove a class's users and virtual hosts with their contents, and nothing else.
 
     Parameters
     ----------
     broker : Broker
-        Where, and as which administrator.
+        The broker, with an administrator's login.
     class_name : str
         The class.
     agreed : callable
-        Takes what there is and says whether to remove it.
+        Takes what would be removed and returns whether to remove it.
 
     Returns
     -------
     Ours or None
-        What was removed, or None if that was not agreed.
+        What was removed, or None if ``agreed`` returned False.
     """
     with Management(broker) as api:
         refuse_if_not_administrator(broker, api)
@@ -78,14 +78,14 @@ def remove(broker: Broker, *, class_name: str = "", agreed: Callable[[Ours], boo
             raise LabError(f"There is no such class on {broker.host}.{other_classes(ours)}")
         if not agreed(ours):
             return None
-        # Users first, so that nobody comes back; their connections end with the virtual hosts.
+        # Users first, so that no client reconnects; their connections end with the virtual hosts.
         each(lambda user: api.delete("users", user), sorted(ours.users))
         each(lambda vhost: api.delete("vhosts", vhost), sorted(ours.vhosts))
     return ours
 
 
 def _remake(api: Management, ours: Ours, vhost: str, user: str, class_name: str) -> None:
-    """Delete a virtual host and make it again: that closes its connections as well, and takes what cannot be listed."""
+    """Delete a virtual host and make it again: that also closes its connections, and deletes what cannot be listed."""
     api.delete("vhosts", vhost)
     api.put("vhosts", vhost, json={"description": ours.vhosts[vhost], "tags": ",".join(tags(class_name))})
     set_limits(api, "vhost-limits", vhost, {}, Limits().of_vhost(ours.vhost_limits[vhost]))
@@ -96,11 +96,11 @@ def _with_new_password(api: Management, file: Path, user: str, class_name: str) 
     learners = roster.read(file)
     old = next((learner for learner in learners if learner.user == user), None)
     if old is None:
-        raise LabError(f"User {user!r} is not in {file}, where the new password shall be noted. Say --out FILE.")
+        raise LabError(f"User {user!r} is not in {file}. Give the class's file with --out.")
     password = roster.new_password()
     new = replace(old, password=password, url=old.url.replace(f":{old.password}@", f":{password}@"))
     learners[learners.index(old)] = new
     roster.write(file, learners)
-    sheet.write(file.with_suffix(".html"), learners, class_name, bool(os.environ.get(CA_VARIABLE)))
+    handout.write(file.with_suffix(".html"), learners, class_name, bool(os.environ.get(CA_VARIABLE)))
     api.put("users", user, json=account(new, tags(class_name)))
     return new
