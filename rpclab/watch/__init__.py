@@ -1,0 +1,1 @@
+"""``python -m rpclab watch``: any program's messages, live in a terminal, through a tap in front of any broker."""
