@@ -1,4 +1,4 @@
-"""How the bench measures: in short rounds that take turns, so that a busy moment of the machine hits both sides."""
+"""Measures in short rounds that take turns, so that a busy moment of the machine affects both sides."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """How much the bench does; the numbers for one minute, unless told otherwise.
+    """How much the bench does; by default for one minute.
 
     Attributes
     ----------
     rounds : int
         How often the sides of a comparison take turns.
     short_rounds : int
-        How often they do where a round is short: calls one after the other.
+        The same for short rounds: calls one after the other.
     calls : int
         Calls of one such round.
     in_flight : int
-        Calls of one round that are on their way together.
+        Calls of one round that are in flight together.
     work : int
-        The index of the Fibonacci number that a request of the work shared by processes asks for.
+        The index of the Fibonacci number that a request for several processes computes.
     work_calls : int
         Requests of one round for each process that works.
     sleep_rounds : int
@@ -32,13 +32,13 @@ class Scale:
     processes : tuple of int
         The numbers of processes that sleep.
     starts : int
-        How often workers, and interpreters, are started afresh.
+        How often new workers and interpreters are started.
     kills : int
         How many workers are killed while they hold a request.
     burst : int
         Round trips of the burst through the tap.
     told : int
-        Round trips whose story is told.
+        Round trips of which a story is made.
     """
 
     rounds: int = 9
@@ -56,7 +56,7 @@ class Scale:
     told: int = 5000
 
 
-# Ten seconds, for a look: with so few rounds the figures are rough.
+# Ten seconds, for a quick look: with so few rounds the numbers are rough.
 QUICK = Scale(
     rounds=2, short_rounds=5, calls=40, in_flight=300, work=24, sleep_rounds=1, sleep_calls=5, processes=(4,),
     starts=1, kills=1, burst=500, told=500,
@@ -71,23 +71,23 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure each side once a round, in turns, and return each one's figures, a list with one for each round.
+    """Measure each side once a round, in turns, and return each one's numbers, one for each round.
 
     Parameters
     ----------
     sides : mapping of str to callable
-        Each makes one measurement and returns its figure.
+        Each makes one measurement and returns its number.
     rounds : int
-        How many measurements of each there are; one more that comes first is for warming up.
+        How many measurements of each; one more comes first, to warm up.
 
     Returns
     -------
     dict of str to list of float
     """
-    figures = {name: [] for name in sides}
+    numbers: dict[str, list[float]] = {name: [] for name in sides}
     for side in sides.values():
         side()
     for _ in range(rounds):
         for name, side in sides.items():
-            figures[name].append(side())
-    return figures
+            numbers[name].append(side())
+    return numbers

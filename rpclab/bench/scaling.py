@@ -1,4 +1,4 @@
-"""Work shared by several processes: how much faster it is done, and what happens when one of them is killed."""
+"""Work shared by several processes: how much faster it is, and what happens when one is killed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def sleeping_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
         for count in sorted(scale.processes, reverse=True):
             several, one = pools.compared(count, "x", scale.sleep_calls, scale.sleep_rounds)
             yield Row.near(f"{count} processes : {count} times 1, handler sleeps 20 ms",
-                           several, [count * figure for figure in one], "/s", within=0.05)
+                           several, [count * one_process for one_process in one], "/s", within=0.05)
 
 
 def killing_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
-    """Time how long a request is in nobody's hands when the worker that holds it is killed."""
+    """Measure how long a request waits after the worker that holds it is killed."""
     with Workers(HoldingServer, HELD, lab.broker.vhost_url(lab.vhost), count=2) as workers, \
             RpcClient(HELD, parameters=lab.direct_parameters) as client:
         gone = median(_without_a_worker(lab, workers, client, number) for number in range(scale.kills))
@@ -49,8 +49,13 @@ def _without_a_worker(lab: Lab, workers: Workers, client: RpcClient, number: int
     client.submit(f"request {number}")
     workers.wait_for_lines(begun)
     holder = next(index for index in range(len(workers)) if begun in workers[index].log)
-    gone = 1000 * seconds(lambda: (workers.kill(holder), workers.wait_for_lines(begun, 2)))
-    # Asked politely, the other one would not end before its request does.
+
+    def kill() -> None:
+        workers.kill(holder)
+        workers.wait_for_lines(begun, 2)
+
+    gone = 1000 * seconds(kill)
+    # Without a kill, the other one would end only after its request.
     for index in range(len(workers)):
         workers.kill(index)
     lab.purge(HELD)
@@ -68,7 +73,7 @@ class _Pools:
         self._clients = [RpcClient(queue, parameters=lab.direct_parameters) for queue in (SEVERAL, ONE)]
 
     def compared(self, count: int, body: str, calls: int, rounds: int) -> tuple[list[float], list[float]]:
-        """Return how many requests a second so many processes answer, and how many one does, for each round."""
+        """Return how many requests a second ``count`` processes answer, and how many one does, for each round."""
         self._several.scale(count)
         several, one = self._clients
         found = alternately({
@@ -79,7 +84,7 @@ class _Pools:
     def __enter__(self) -> _Pools:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         for each in self._clients:
             each.close()
         self._several.stop()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
-from rpclab.bench.raw import PREFETCH
+from rpclab.bench.pika_baseline import PREFETCH
 from rpclab.broker import tls
-from rpclab.rpc.service import RpcServer
+from rpclab.rpc.rpc_server import RpcServer
 
 SLEEP_SECONDS = 0.02
 
 
 class _Server(RpcServer):
-    """An `RpcServer` that can be told by its arguments alone where to connect."""
+    """An `RpcServer` that connects where its arguments say."""
 
     prefetch = 1
 
@@ -49,7 +49,7 @@ class SleepingServer(_Server):
 
 
 class HoldingServer(_Server):
-    """Says that it has begun, and never ends."""
+    """Prints that it has begun, and never ends."""
 
     def handle(self, body: str) -> str:
         """Print the text and hold the request until the process is killed."""

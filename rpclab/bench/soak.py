@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from rpclab.bench.outcome_counts import Tally
 from rpclab.bench.servers import EchoServer
-from rpclab.bench.tally import Tally
 from rpclab.errors import InvalidOption, LabError
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
@@ -24,19 +24,19 @@ IN_FLIGHT = 25
 KILL_SECONDS = 1.0
 CUT_SECONDS = 2.0
 CALL_SECONDS = 10.0
-# A call that has not ended so long after its deadline never will.
+# A call that has not ended this long after its deadline never will.
 GRACE_SECONDS = 5.0
 
 
 def run(lab: Lab, length: float) -> Tally:
-    """Soak for so many seconds and return what became of the calls.
+    """Soak for the given seconds and return what happened to the calls.
 
     Parameters
     ----------
     lab : Lab
-        Where; its tap cuts the connections.
+        The lab; its tap cuts the connections.
     length : float
-        Seconds; the calls that wait then, and their deadlines, come on top.
+        Seconds, plus the deadlines of the calls that wait then.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def run(lab: Lab, length: float) -> Tally:
 
 
 def _call(client: RpcClient, name: str, over: threading.Event) -> Tally:
-    """Call until it is over, many at a time, each with a text of its own that has to come back."""
+    """Call until it is over, many at a time, each with its own text, which must return."""
     tally, number = Tally(), 0
     while not over.is_set():
         bodies = [f"{name}, request {number + i}" for i in range(IN_FLIGHT)]
@@ -80,7 +80,7 @@ def _call(client: RpcClient, name: str, over: threading.Event) -> Tally:
 
 
 def _submitted(client: RpcClient, body: str) -> Future:
-    """Return a call's future; where it could not even be sent, one with the reason."""
+    """Return a call's future, or one with the reason if it could not be sent."""
     try:
         return client.submit(body)
     except Exception as error:  # noqa: BLE001  whatever it is, the tally shows it
@@ -115,5 +115,5 @@ def _cut_next(lab: Lab, faults: Tally) -> None:
 
 
 def _dropped(client: RpcClient) -> Tally:
-    """Return what a client has counted of the replies that it had no use for."""
+    """Return the client's counts of dropped replies."""
     return Tally(duplicate=client.stats.duplicate, late=client.stats.late, unknown=client.stats.unknown)

@@ -5,28 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rpclab.bench.measure import Scale, alternately, seconds
-from rpclab.bench.raw import InlineServer, RawClient
+from rpclab.bench.pika_baseline import ConfirmingRawClient, InlineServer, RawClient
 from rpclab.bench.report import Row
 from rpclab.bench.servers import EchoServer
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.workers import Workers
 
+Call = Callable[..., object]
+
 INLINE = "bench.inline"
 THREADED = "bench.threaded"
 
 
 def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
-    """Compare `RpcClient` with raw pika on the same server, then `RpcServer` with an inline one by the same client."""
+    """Compare `RpcClient` with raw pika on the same server, then `RpcServer` with an inline one by the same client.
+
+    `RpcClient` waits for a confirm of each request. So it is compared with raw pika that does so too, and with raw pika
+    that does not, and loses what the broker does not take.
+    """
     url, parameters = lab.broker.vhost_url(lab.vhost), lab.direct_parameters
     with (
         Workers(InlineServer, INLINE, url, count=1),
         Workers(EchoServer, THREADED, url, count=1),
         RawClient(parameters, INLINE) as raw,
+        ConfirmingRawClient(parameters, INLINE) as confirming,
         RawClient(parameters, THREADED) as raw_to_threaded,
         RpcClient(INLINE, parameters=lab.direct_parameters) as client,
     ):
-        yield _one_by_one("RpcClient : raw pika", scale, client.call, raw.call, at_least=0.8)
+        yield _one_by_one("RpcClient : raw pika that confirms", scale, client.call, confirming.call, at_least=0.8)
+        yield _one_by_one("RpcClient : raw pika", scale, client.call, raw.call, at_least=0.75)
         yield _together("RpcClient : raw pika", scale, gather(client), raw.gather, at_least=1.0)
         yield _one_by_one("RpcServer : inline server", scale, raw_to_threaded.call, raw.call, at_least=0.8)
         yield _together("RpcServer : inline server", scale, raw_to_threaded.gather, raw.gather, at_least=0.8)
@@ -38,22 +46,22 @@ def one_by_one(call: Callable[[str], object], count: int) -> Callable[[], float]
 
 
 def together(gather: Callable[[list[str]], object], count: int, body: str = "x") -> Callable[[], float]:
-    """Return a measurement: calls a second, all sent before the first answer is looked at."""
+    """Return a measurement: calls a second, all sent before the first answer is read."""
     return lambda: count / seconds(lambda: gather([body] * count))
 
 
-def gather(client: RpcClient) -> Callable[[list[str]], list]:
+def gather(client: RpcClient) -> Callable[[list[str]], list[str]]:
     """Return a function that sends requests all at once and returns their answers in the same order."""
     return lambda bodies: [future.result() for future in [client.submit(body) for body in bodies]]
 
 
-def _one_by_one(what: str, scale: Scale, ours: Callable, theirs: Callable, *, at_least: float) -> Row:
+def _one_by_one(what: str, scale: Scale, ours: Call, theirs: Call, *, at_least: float) -> Row:
     sides = {"ours": one_by_one(ours, scale.calls), "theirs": one_by_one(theirs, scale.calls)}
     found = alternately(sides, scale.short_rounds)
     return Row.compared(f"{what}, one call after the other", **found, unit="/s", at_least=at_least)
 
 
-def _together(what: str, scale: Scale, ours: Callable, theirs: Callable, *, at_least: float) -> Row:
+def _together(what: str, scale: Scale, ours: Call, theirs: Call, *, at_least: float) -> Row:
     sides = {"ours": together(ours, scale.in_flight), "theirs": together(theirs, scale.in_flight)}
     found = alternately(sides, scale.rounds)
     return Row.compared(f"{what}, {scale.in_flight:,} in flight", **found, unit="/s", at_least=at_least)

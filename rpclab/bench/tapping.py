@@ -1,21 +1,32 @@
-"""What it costs that the lab sees what crosses its connections."""
+"""The cost of the tap."""
 
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
+from urllib.parse import urlsplit
 
 import psutil
 
 from rpclab.bench.measure import Scale, alternately, seconds
-from rpclab.bench.raw import InlineServer, RawClient
+from rpclab.bench.pika_baseline import InlineServer, RawClient
 from rpclab.bench.report import Row
 from rpclab.bench.speed import one_by_one, together
+from rpclab.broker import tls
+from rpclab.broker.find import at
 from rpclab.lab import Lab
 from rpclab.rpc.workers import Workers
+from rpclab.story.story import Story
+from rpclab.watch.options import LOOPBACK
+from rpclab.watch.target import Target
 from rpclab.wire.frames import Event
-from rpclab.wire.story import Story
 
 DIRECT = "bench.direct"
 TAPPED = "bench.tapped"
@@ -23,6 +34,8 @@ ADDED_MILLISECONDS = 0.6
 BURST_PER_SECOND = 3000
 GROWTH_MIB = 1.0
 STORY_SECONDS = 1.0
+WATCHED = "bench.watched"
+WATCHED_PER_SECOND = 4000
 MIB = 2**20
 
 
@@ -41,8 +54,9 @@ def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
         added = median(1000 / ours - 1000 / theirs for ours, theirs in zip(*found.values(), strict=True))
         yield Row.bounded("tap: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
         burst = together(tapped.gather, scale.burst)
-        # The lab remembers so many events; what the memory of them takes is taken before one looks.
-        while len(lab.tap.events) < lab.tap.events.maxlen:
+        # The lab remembers a fixed number of events; their memory is filled before the measurement.
+        kept = lab.tap.events.maxlen or 0
+        while len(lab.tap.events) < kept:
             burst()
         before = _resident()
         rate = burst()
@@ -50,8 +64,45 @@ def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
         yield Row.bounded("tap: memory grown by them", _resident() - before, "MiB", at_most=GROWTH_MIB)
 
 
+def watch_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
+    """Compare client and server behind ``rpclab watch`` with both beside it, and send a burst through it."""
+    direct_url = lab.broker.vhost_url(lab.vhost)
+    with (
+        _watch(direct_url) as url,
+        Workers(InlineServer, DIRECT, direct_url, count=1),
+        Workers(InlineServer, WATCHED, url, count=1),
+        RawClient(lab.direct_parameters, DIRECT) as direct,
+        RawClient(tls.parameters(url), WATCHED) as watched,
+    ):
+        found = alternately(
+            {"watched": one_by_one(watched.call, scale.calls), "direct": one_by_one(direct.call, scale.calls)},
+            scale.short_rounds,
+        )
+        added = median(1000 / ours - 1000 / theirs for ours, theirs in zip(*found.values(), strict=True))
+        yield Row.bounded("watch: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
+        rate = median(together(watched.gather, scale.burst)() for _ in range(scale.rounds))
+        yield Row.bounded(f"watch: {scale.burst:,} round trips", rate, "/s", at_least=WATCHED_PER_SECOND)
+
+
+@contextmanager
+def _watch(url: str) -> Iterator[str]:
+    """Run ``rpclab watch``, without looking at its lines, and yield the URL to connect to."""
+    command = [sys.executable, "-m", "rpclab", "watch", url, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        lines = watching.stdout
+        assert lines
+        port = json.loads(lines.readline())["port"]
+        reading = threading.Thread(target=lambda: deque(lines, 0))
+        reading.start()
+        try:
+            yield Target(at(url), urlsplit(url).path).tapped_url(LOOPBACK, port)
+        finally:
+            watching.terminate()
+            reading.join()
+
+
 def story_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
-    """Tell the story of many round trips from the events that the tap saw, and draw it."""
+    """Build and draw the story of many round trips from the tap's events."""
     events: list[Event] = []
     with (
         Workers(InlineServer, TAPPED, lab.url, count=1),

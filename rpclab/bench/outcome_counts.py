@@ -1,4 +1,4 @@
-"""What became of the calls of a soak, counted."""
+"""Counts what happened to the calls of a soak."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tally:
         return not self.lost and not self.mismatched
 
     def take(self, call: Future, expected: str, patience: float) -> None:
-        """Wait for a call's end and count it; one that has not ended after so many seconds never will."""
+        """Wait for a call's end and count it; one that has not ended after the given seconds counts as lost."""
         self.sent += 1
         try:
             answer = call.result(patience)
@@ -63,12 +63,12 @@ class Tally:
         return Tally(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def plain(self) -> dict:
-        """Return the figures as a plain dictionary."""
+        """Return the counts as a plain dictionary."""
         return asdict(self) | {"errors": dict(self.errors), "sound": self.sound}
 
     def table(self) -> Table:
-        """Return the figures as they are printed."""
-        figures = self.plain()
-        errors = {f"error: {kind}": count for kind, count in sorted(figures.pop("errors").items())}
-        figures |= {"seconds": round(self.seconds, 1)}
-        return Table(("what", "count"), [{"what": what, "count": count} for what, count in (figures | errors).items()])
+        """Return the counts as they are printed."""
+        counts = self.plain()
+        errors = {f"error: {kind}": count for kind, count in sorted(counts.pop("errors").items())}
+        counts |= {"seconds": round(self.seconds, 1)}
+        return Table(("what", "count"), [{"what": what, "count": count} for what, count in (counts | errors).items()])

@@ -1,4 +1,4 @@
-"""The bench in a notebook: one bar for each figure, against what it should be."""
+"""The bench in a notebook: one bar for each number, against its target."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from rpclab.bench.report import Row, figure, table
-from rpclab.widgets import look
+from rpclab import theme
+from rpclab.bench.report import Row, shown, table
 
-# A bar ends at twice its target; what is beyond is cut off there, and stands in figures beside it.
+# A bar is cut off at twice its target; the number beside it is exact.
 WIDEST = 2.0
 
 
-class Figures(widgets.HTML):
-    """What the bench measured, drawn: each bar against its target, which is where the line is.
+class Chart(widgets.HTML):
+    """The bench's results as bars; the line in each is its target.
 
-    The figures differ from run to run, so the notebook's file keeps only how many there are; ``print(figures)`` shows
-    the same as a table.
+    The numbers differ from run to run, so the notebook's file keeps only their count; ``print(chart)`` shows a table.
 
     Parameters
     ----------
@@ -51,21 +50,21 @@ class Figures(widgets.HTML):
         return repr(table(self.rows))
 
     def __repr__(self) -> str:
-        return f"Figures({len(self.rows)} measured)"
+        return f"Chart({len(self.rows)} measured)"
 
 
 def _html(rows: Sequence[Row]) -> str:
     columns = ("what", "measured", "", "should be", "")
     cells = [
-        (look.text(row.what), _measured(row), _bar(row), look.text(row.target), _verdict(row)) for row in rows
+        (theme.text(row.what), _measured(row), _bar(row), theme.text(row.target), _verdict(row)) for row in rows
     ]
-    return f"{look.STYLE}<div class='rpclab-card'>{look.table(columns, cells)}</div>"
+    return f"{theme.STYLE}<div class='rpclab-card'>{theme.table(columns, cells)}</div>"
 
 
 def _measured(row: Row) -> str:
     ratio = "" if row.ratio is None else f"<b>{row.ratio:.2f}</b><br>"
-    against = "" if row.reference is None else f" against {figure(row.reference, row.unit)}"
-    return f"{ratio}{look.text(figure(row.measured, row.unit) + against)}"
+    against = "" if row.reference is None else f" against {shown(row.reference, row.unit)}"
+    return f"{ratio}{theme.text(shown(row.measured, row.unit) + against)}"
 
 
 def _bar(row: Row) -> str:
@@ -73,7 +72,7 @@ def _bar(row: Row) -> str:
         return ""
     part = max(0.0, min(WIDEST, (row.measured if row.ratio is None else row.ratio) / row.goal)) / WIDEST
     return (
-        "<svg width='120' height='16' aria-hidden='true' class='rpclab-bars'>"
+        "<svg width='120' height='16' aria-hidden='true' class='bars'>"
         f"<rect width='{120 * part:.1f}' height='10' y='3'></rect>"
         f"<line x1='{120 / WIDEST}' x2='{120 / WIDEST}' y1='0' y2='16' stroke='currentColor'></line></svg>"
     )
@@ -82,4 +81,4 @@ def _bar(row: Row) -> str:
 def _verdict(row: Row) -> str:
     if row.met is None:
         return ""
-    return look.label("good", "\u2713 met") if row.met else look.label("bad", "\u2715 not met")
+    return theme.label("good", "\u2713 met") if row.met else theme.label("bad", "\u2715 not met")

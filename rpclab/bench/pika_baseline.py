@@ -1,4 +1,4 @@
-"""What `RpcClient` and `RpcServer` are compared with: pika by itself, in one thread, with nothing done for safety."""
+"""Plain pika in one thread, without any safety, for comparison with `RpcClient` and `RpcServer`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Sequence
 
 import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.spec import Basic
 
 from rpclab.broker import tls
-from rpclab.rpc.queues import declare
+from rpclab.rpc.protocol import declare
 from rpclab.rpc.server import BaseServer
 
 PREFETCH = 50
@@ -35,34 +37,45 @@ class RawClient:
         self._channel.basic_consume(self._replies, self._on_reply, auto_ack=True)
 
     def call(self, body: str) -> str:
-        """Send a request and return its answer."""
+        """Send a request and return the reply."""
         return self.gather([body])[0]
 
     def gather(self, bodies: Sequence[str]) -> list[str]:
-        """Send requests all at once and return their answers in the same order."""
+        """Send requests all at once and return the replies in the same order."""
         sent = [self._send(body) for body in bodies]
         while len(self._answers) < len(sent):
             self._connection.process_data_events(time_limit=None)
         return [self._answers.pop(correlation_id).decode() for correlation_id in sent]
 
     def close(self) -> None:
-        """Close the connection; a second time does nothing."""
+        """Close the connection; calling it again has no effect."""
         if self._connection.is_open:
             self._connection.close()
 
     def __enter__(self) -> RawClient:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _send(self, body: str) -> str:
-        properties = pika.BasicProperties(reply_to=self._replies, correlation_id=str(uuid.uuid4()))
+        correlation_id = str(uuid.uuid4())
+        properties = pika.BasicProperties(reply_to=self._replies, correlation_id=correlation_id)
         self._channel.basic_publish("", self._queue, body.encode(), properties)
-        return properties.correlation_id
+        return correlation_id
 
-    def _on_reply(self, channel, method, properties: pika.BasicProperties, body: bytes) -> None:
+    def _on_reply(
+        self, channel: BlockingChannel, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> None:
         self._answers[properties.correlation_id] = body
+
+
+class ConfirmingRawClient(RawClient):
+    """The same with publisher confirms: each request waits until the broker has taken it."""
+
+    def __init__(self, parameters: pika.connection.Parameters, queue: str):
+        super().__init__(parameters, queue)
+        self._channel.confirm_delivery()
 
 
 class InlineServer(BaseServer):
@@ -80,8 +93,10 @@ class InlineServer(BaseServer):
         super().__init__(queue, parameters=tls.parameters(url))
         self.channel.basic_qos(prefetch_count=PREFETCH)
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(
+        self, ch: BlockingChannel, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> None:
         """Answer and acknowledge."""
-        properties = pika.BasicProperties(correlation_id=props.correlation_id)
-        ch.basic_publish("", props.reply_to, body, properties)
+        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
+        ch.basic_publish("", properties.reply_to, body, reply)
         ch.basic_ack(method.delivery_tag)
