@@ -1,42 +1,17 @@
 """rpclab: request/reply over RabbitMQ, learned on a real broker.
 
-Names are loaded when they are first used, so that importing the package costs next to nothing.
+Names are loaded when they are first used, so that importing the package is quick.
 """
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from pathlib import Path
 
-_HOME = {
-    "rpclab.lab": ["Lab"],
-    "rpclab.environment": ["all_connection_parameters", "connection_parameters"],
-    "rpclab.rpc.queues": [
-        "ADDITION_CALLBACK_QUEUE", "ADDITION_QUEUE", "FIBONACCI_CALLBACK_QUEUE", "FIBONACCI_QUEUE",
-    ],
-    "rpclab.rpc.server": ["BaseServer"],
-    "rpclab.rpc.service": ["RpcServer"],
-    "rpclab.rpc.client": ["RpcClient", "RpcFuture"],
-    "rpclab.rpc.callback": ["CallbackWorker"],
-    "rpclab.rpc.arithmetic": ["AddClient", "AdditionServer", "FibonacciClient", "FibonacciServer"],
-    "rpclab.rpc.workers": ["Workers"],
-    "rpclab.widgets.request_panel": ["RequestPanel"],
-    "rpclab.widgets.callback_feed": ["CallbackFeed"],
-    "rpclab.widgets.worker_board": ["WorkerBoard"],
-    "rpclab.widgets.queue_monitor": ["QueueMonitor"],
-    "rpclab.widgets.message_flow": ["MessageFlow"],
-    "rpclab.widgets.control_room": ["ControlRoom"],
-    "rpclab.widgets.class_board": ["ClassBoard"],
-    "rpclab.course.catalogue": ["exercise"],
-    "rpclab.course.prediction": ["predict"],
-    "rpclab.course.progress": ["progress"],
-    "rpclab.errors": [
-        "AccessRefused", "Blocked", "BrokerRefused", "BrokerUnavailable", "ClientClosed", "CommandFailed",
-        "ConnectionLost", "InvalidName", "InvalidOption", "LabError", "QueueArgumentsDiffer", "QueueInUse",
-        "QueueNotFound", "QueueUnavailable", "RemoteError", "RpcError", "RpcTimeout", "UnroutableError",
-        "VhostNotFound", "VhostNotOurs", "WorkerFailed", "WrongCredentials",
-    ],
-}
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+# Read from the file that type checkers and editors read too, so that the names are listed once.
+_IMPORTS = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+_MODULE_OF = {name.name: line.module for line in _IMPORTS if isinstance(line, ast.ImportFrom) for name in line.names}
 
 __version__ = "0.1.0"
 __all__ = list(_MODULE_OF)

@@ -1,18 +1,22 @@
-"""Everything that can go wrong in a lab, as one family: each error says what happened, to what, and what to do next."""
+"""The errors of rpclab. Each message says what happened, to what, and what to do next."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """Root of every error that rpclab raises."""
+    """Base class of every error that rpclab raises."""
 
 
 class BrokerUnavailable(LabError):
     """No RabbitMQ could be found, started or reached."""
 
 
+class LabClosed(BrokerUnavailable):
+    """The lab that these connection parameters belong to was closed."""
+
+
 class BrokerRefused(LabError):
-    """The broker answered and said no. Its kinds say to what."""
+    """The broker refused something; the subclasses say what."""
 
 
 class WrongCredentials(BrokerRefused):
@@ -24,7 +28,7 @@ class VhostNotFound(BrokerRefused):
 
 
 class AccessRefused(BrokerRefused):
-    """The user is known and may not do this: use the virtual host, or configure, write or read something in it."""
+    """The user lacks a permission: to use the virtual host, or to configure, write or read in it."""
 
 
 class InvalidName(LabError):
@@ -32,7 +36,7 @@ class InvalidName(LabError):
 
 
 class InvalidOption(LabError):
-    """An argument has a value that makes no sense there."""
+    """An argument has a value that cannot be used."""
 
 
 class VhostNotOurs(LabError):
@@ -56,7 +60,7 @@ class QueueArgumentsDiffer(LabError):
 
 
 class CommandFailed(LabError):
-    """``rabbitmqctl`` or the management API turned a command down."""
+    """``rabbitmqctl`` or the management API rejected a command."""
 
 
 class WorkerFailed(LabError):
@@ -64,7 +68,7 @@ class WorkerFailed(LabError):
 
 
 class RpcError(LabError):
-    """Root of what a remote call can end in, other than its answer."""
+    """Base class of the errors that end a remote call."""
 
 
 class RpcTimeout(RpcError):
@@ -75,8 +79,16 @@ class UnroutableError(RpcError):
     """No queue took the request: the server that declares it was never started, or the name is misspelled."""
 
 
+class RequestRejected(RpcError):
+    """The broker did not take the request: the queue is full and rejects, or the request is too large."""
+
+
+class MisplacedCall(RpcError):
+    """The call was made where no reply can reach it: in the client's own thread, or in a forked child process."""
+
+
 class ConnectionLost(RpcError):
-    """The connection ended while the call was waiting for its reply."""
+    """The connection ended while the call waited for its reply."""
 
 
 class Blocked(RpcError):
@@ -84,18 +96,26 @@ class Blocked(RpcError):
 
 
 class ClientClosed(RpcError):
-    """The client was closed, so the call can neither be made nor answered."""
+    """The client was closed before or during the call."""
+
+
+class ReplyLost(RpcError):
+    """One of several replies to a request has not come, although a later one has."""
+
+
+class UnreadableBody(RpcError):
+    """The body cannot be read by the codec: it is no JSON, or its content type or version is another one."""
 
 
 class RemoteError(RpcError):
-    """The server received the request and answered that it could not be done.
+    """The server received the request and replied with an error.
 
     Attributes
     ----------
     type : str
-        Name of the error on the server, for example ``"ValueError"``.
+        The error's name on the server, for example ``"ValueError"``.
     message : str
-        What the server said about it.
+        The error's message on the server.
     """
 
     def __init__(self, type: str, message: str):
@@ -103,5 +123,5 @@ class RemoteError(RpcError):
         self.type = type
         self.message = message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[str, str]]:
         return RemoteError, (self.type, self.message)

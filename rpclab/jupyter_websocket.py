@@ -1,6 +1,8 @@
-"""The notebook server's end of a kernel's websocket, as ``make lab`` uses it."""
+"""The notebook server's end of a kernel's websocket, as ``rpclab lab`` uses it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
@@ -8,12 +10,12 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 class PromptConnection(ZMQChannelsWebsocketConnection):
     """Sends what a kernel says to the browser at once.
 
-    Otherwise TCP holds a small message back while the one before it is not acknowledged (Nagle's algorithm), and the
-    browser's side puts the acknowledgement off for 40 ms, hoping to send something along with it: each answer that a
-    widget shows would come so much later. See ``tornado.websocket.WebSocketHandler.set_nodelay``.
+    Otherwise TCP holds back a small message while the last one is not acknowledged (Nagle's algorithm), and the browser
+    delays the acknowledgement by 40 ms. Each answer that a widget shows would come that much later. See
+    ``tornado.websocket.WebSocketHandler.set_nodelay``.
     """
 
-    def connect(self):
+    def connect(self) -> Any:  # a future or None, where its base class promises a coroutine
         """Connect the websocket with the kernel."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()

@@ -1,4 +1,4 @@
-"""One notebook's corner of the broker: a virtual host of its own, emptied when the notebook starts."""
+"""One notebook's part of the broker: its own virtual host, emptied when the notebook starts."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from rpclab.broker import ctl, inventory, node, refusals, tls
+from rpclab.broker import broker_errors, ctl, inventory, node, tls
 from rpclab.broker.address import Broker
 from rpclab.broker.cluster import Cluster
 from rpclab.broker.connect import connect
 from rpclab.broker.ctl import CommandOutput
+from rpclab.broker.environment import URL_VARIABLE, named
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 from rpclab.broker.node_files import MOST_NODES
-from rpclab.broker.vhosts import LabVhost
-from rpclab.environment import URL_VARIABLE, named
+from rpclab.broker.vhosts import LabVhost, free_name
 from rpclab.errors import (
     BrokerUnavailable,
     InvalidName,
@@ -28,37 +28,37 @@ from rpclab.errors import (
     LabError,
     QueueNotFound,
 )
+from rpclab.findings import Diagnosis, diagnose
+from rpclab.story.diagram import Picture
+from rpclab.story.story import Story
+from rpclab.story.topology import topology
 from rpclab.table import Table
-from rpclab.wire.diagram import Picture
-from rpclab.wire.story import Story
 from rpclab.wire.tap import Tap
-from rpclab.wire.topology import topology
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.02
-PER_VHOST_COMMANDS = re.compile(r"list_(queues|exchanges|bindings|consumers|policies|permissions)|(purge|delete)_queue")
 
 _open: dict[str, Lab] = {}
 
 
 class Lab:
-    """A virtual host of the lab's broker, and what one may want to know and do there.
+    """A virtual host of the lab's broker, to inspect and to administer.
 
-    It is empty when the lab opens: whatever an earlier run left is gone. The notebook's environment points to it
-    (``RPCLAB_URL``), so that classes without arguments, worker processes and scripts started from a cell all end up in
-    the same place. Opening a lab of the same name again closes the first one. Two notebooks that open the same lab at
-    the same time each get their own.
+    It is empty when the lab opens: what an earlier run left is deleted. The notebook's environment points to it
+    (``RPCLAB_URL``), so that classes without arguments, worker processes and scripts started from a cell all use the
+    same virtual host. If you open a lab of the same name again, the first one is closed. Two notebooks that open the
+    same lab at the same time each get their own.
 
     Parameters
     ----------
     name : str
         1 to 60 letters, digits, ``_``, ``.`` and ``-``.
     own_node : bool
-        Start a private node for this lab alone, to be stopped and broken at will; it ends with the lab. Takes about
+        Start a private node for this lab alone, which you may stop and break; it ends with the lab. Takes about
         six seconds. Where RabbitMQ is not installed, the lab uses the broker that all labs use.
     nodes : int, optional
-        Start a private cluster of so many nodes, 2 to 7, for this lab alone; it ends with the lab, which takes a
+        Start a private cluster of this many nodes, 2 to 7, for this lab alone; it ends with the lab, which takes a
         quarter of a minute to open with three. `cluster` kills and starts its nodes.
 
     Raises
@@ -66,11 +66,11 @@ class Lab:
     InvalidName
         If the name is not of that form.
     BrokerUnavailable
-        If there is no broker; the message says how to get one. For a cluster, RabbitMQ has to be installed.
+        If there is no broker; the message says how to get one. A cluster needs an installed RabbitMQ.
     VhostNotOurs
-        If a virtual host of that name exists which no lab has made.
+        If a virtual host of that name exists that rpclab did not make.
     AccessRefused
-        If the user may make no virtual hosts, and no teacher has made any for it.
+        If the user may not make virtual hosts, and no teacher has made any for it.
 
     Notes
     -----
@@ -88,26 +88,23 @@ class Lab:
         if name in _open:
             _open[name].close()
         self.name = name
-        own = nodes or (own_node and node.script_folder())
-        self._own_node = f"{node.SHARED}-{name}" if own else None
-        self.broker: Broker = _own_broker(self._own_node, nodes or 1) if own else find()
-        self._connections: list[pika.BlockingConnection] = []
-        self._story: Story | None = None
-        # Later on, a client would only see the tap hang up.
-        tls.check([(each.host, each.port) for each in self.broker.all if each.secure])
-        self._api = Management(self.broker)
-        try:
+        with ExitStack() as undo:
+            self._own_node: str | None = None
+            if nodes or (own_node and node.script_folder()):
+                self._own_node, self._own_lock = free_name(name, f"{node.SHARED}-")
+                undo.callback(self._own_lock.release)
+            self.broker: Broker = _own_broker(self._own_node, nodes or 1) if self._own_node else find()
+            self._connections: list[pika.BlockingConnection] = []
+            self._story: Story | None = None
+            # Later, a client would only see the tap close its connection.
+            tls.check([(each.host, each.port) for each in self.broker.all if each.secure])
+            self._api = Management(self.broker)
+            undo.callback(self._api.close)
             self._place = LabVhost(self._api, self.broker.username, name)
-        except BaseException:
-            self._api.close()
-            raise
-        self.vhost = self._place.name
-        try:
+            self.vhost = self._place.name
+            undo.callback(self._place.release)
             self.tap = Tap(self.broker)
-        except BaseException:
-            self._place.release()
-            self._api.close()
-            raise
+            undo.pop_all()
         # What a client connects to: the tap's ports with the broker's users and virtual hosts behind them.
         tapped = [
             Broker(f"amqp://{self.broker.credentials_url}@127.0.0.1:{port}", self.broker.management_url, "tap")
@@ -121,19 +118,21 @@ class Lab:
     def parameters(self) -> pika.URLParameters:
         """Connection parameters for pika, through the tap, so that the lab sees what crosses the connection.
 
-        Heartbeats are off: a notebook reads no frames while its reader reads, and the broker would hang up. Those of a
-        cluster lead to its first node.
+        Heartbeats are off: a notebook reads no frames between two cells, and the broker would close the connection. In
+        a cluster, the parameters lead to its first node.
         """
         return self.all_parameters[0]
 
     @property
     def all_parameters(self) -> list[pika.URLParameters]:
         """Such parameters for each node: ``pika.BlockingConnection`` takes the list and the first that answers."""
+        self.check_open()
         return [named(pika.URLParameters(url)) for url in self.url.split()]
 
     @property
     def direct_parameters(self) -> pika.URLParameters:
-        """Connection parameters for pika, straight to the broker: the lab sees nothing of it."""
+        """Connection parameters for pika, directly to the broker: the lab does not see that traffic."""
+        self.check_open()
         return named(self.broker.parameters(self.vhost, lab=self.name))
 
     @property
@@ -145,7 +144,10 @@ class Lab:
         LabError
             If there is none.
         """
-        return Cluster(self)
+        self.check_open()
+        return Cluster(
+            self.broker, self.name, self.vhost, lambda: [(link.name, link.port) for link in self.tap.links()]
+        )
 
     @property
     def management_url(self) -> str:
@@ -153,30 +155,31 @@ class Lab:
         return self.broker.management_url
 
     def connect(self, name: str | None = None) -> pika.BlockingConnection:
-        """Open a connection; the lab closes it if nobody else does.
+        """Open a connection; the lab closes it if you do not.
 
         Parameters
         ----------
         name : str, optional
-            What the connection is called in the management UI; the process's name if not given.
+            The connection's name in the management UI; the process's name if not given.
         """
         connection = connect(self.all_parameters, name)
         self._connections.append(connection)
         return connection
 
     def queues(self) -> Table:
-        """Return each queue with its messages ready, unacked, and its consumers: true now.
+        """Return each queue with its counts of ready and unacked messages and of consumers, as they are now.
 
         A queue that the broker named is shown as ``callback queue of`` its owner; ``row["queue"]`` is its real name.
-        To the broker, being asked for a queue's counts is a use of the queue: it puts off a queue's expiry.
+        To the broker, asking for a queue's counts is a use of the queue: it delays the queue's expiry.
         """
-        found = None if self._closed else inventory.queues(self.broker, self._api, self.vhost)
+        self.check_open()
+        found = inventory.queues(self.broker, self._api, self.vhost)
         if found is None:
             raise self._gone()
         return self.queue_table(found)
 
     def queue_table(self, found: list[dict]) -> Table:
-        """Return queues as `queues` does, from what the broker said of them.
+        """Return queues as `queues` does, from what the broker returned.
 
         Parameters
         ----------
@@ -190,7 +193,7 @@ class Lab:
                 "queue": queue["name"],
                 "ready": queue.get("messages_ready"),
                 "unacked": queue.get("messages_unacknowledged"),
-                # Of an exclusive queue the broker tells its owner alone; what passed the tap says the same.
+                # The broker reports an exclusive queue to its owner alone; what passed the tap says the same.
                 "consumers": registry.consumers(queue["name"]) if queue["exclusive"] else queue["consumers"],
                 "type": queue["type"],
                 "state": queue.get("state"),
@@ -202,15 +205,15 @@ class Lab:
         ]
         rows.sort(key=lambda row: row["name"])
         columns = ["name", "ready", "unacked", "consumers"]
-        # Its node, or the majority of its nodes, is; a single node that is asked at all is there.
+        # Its node, or the majority of its nodes, is down; a single node that answers is running.
         if self.broker.others and any(row["state"] == "down" for row in rows):
             columns.append("state")
         return Table(columns, rows, empty="(no queues)")
 
     def wait_for(self, queue: str, *, timeout: float = WAIT_SECONDS, **counts: int | None) -> Table:
-        """Wait until a queue's counts are what one expects, and return all queues.
+        """Wait until a queue's counts are as given, and return all queues.
 
-        What is published or acknowledged is on its way for a moment; a count that is read meanwhile is true and old.
+        What is published or acknowledged is in flight for a moment; a count that is read then is correct, but old.
 
         Parameters
         ----------
@@ -219,13 +222,13 @@ class Lab:
         timeout : float
             Seconds to wait at most.
         **counts : int or None
-            One or more of ``ready``, ``unacked`` and ``consumers``; None for a count that nobody can tell, because the
+            One or more of ``ready``, ``unacked`` and ``consumers``; None for a count that is unknown because the
             queue is down.
 
         Raises
         ------
         LabError
-            If it does not come about in time; the message says what the counts are instead.
+            If it does not happen in time; the message gives the counts.
         """
         if not counts or not counts.keys() <= {"ready", "unacked", "consumers"}:
             raise InvalidOption('Say what to wait for, for example lab.wait_for("addition", ready=1, unacked=0).')
@@ -252,6 +255,7 @@ class Lab:
                 "exchange": row["source"] or "(default)",
                 "routing key": self.tap.registry.shown(row["routing_key"]),
                 "destination": self.tap.registry.shown(row["destination"]),
+                "destination name": row["destination"],
                 "kind": row["destination_type"],
                 "arguments": row["arguments"] or None,
             }
@@ -265,21 +269,24 @@ class Lab:
 
     @property
     def story(self) -> Story:
-        """The lab's messages as they come: all widgets draw from it. It goes back as far as the tap remembers."""
+        """The lab's messages as they come, the source of all widgets. It has all that the tap remembers."""
         if self._story is None:
-            self._story = Story(self.tap.registry.shown)
+            self.check_open()
+            self._story = Story(self.tap.registry.shown, journal=self.tap.registry.journal)
             self.tap.replay(self._story.take)
         return self._story
 
     @contextmanager
     def record(self) -> Iterator[Story]:
-        """Tell what happens in a ``with`` block: ``with lab.record() as story: client.call(5)``.
+        """Record what happens in a ``with`` block: ``with lab.record() as story: client.call(5)``.
 
         It ends when all that was sent in the block has been delivered, acknowledged and answered, or half a second
         after the last thing that happened.
         """
-        recorded = Story(self.tap.registry.shown)
+        self.check_open()
         self.tap.catch_up()
+        journal = self.tap.registry.journal
+        recorded = Story(self.tap.registry.shown, journal=journal, begun=time.monotonic())
         with self.tap.subscription(recorded.take):
             yield recorded
             self.tap.catch_up()
@@ -287,20 +294,30 @@ class Lab:
         recorded.end = time.monotonic()
 
     def last(self, count: int = 1) -> Story:
-        """Return the story of the last so many messages, together with what they answer and what answers them."""
+        """Return the story of the last ``count`` messages, with the requests and replies that belong to them."""
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise InvalidOption(f"lab.last({count!r}): it is a number of messages, 1 or more.")
+        self.check_open()
         self.tap.catch_up()
         return self.story.settle(count).last(count)
 
+    def diagnose(self) -> Diagnosis:
+        """Return what is wrong, by what crossed the lab's connections: each finding with what shows it, and its fix.
+
+        It waits until nothing more is on its way, half a second at most.
+        """
+        self.check_open()
+        self.tap.catch_up()
+        return diagnose(self.story.settle().whole())
+
     def topology(self) -> Picture:
-        """Return a graph of what there is now: exchanges, bindings, queues, and who consumes from them."""
+        """Return a graph of the exchanges, bindings, queues and consumers that exist now."""
         queues = self.queues()
-        consumers = {queue["name"]: self.tap.registry.consuming(queue["queue"]) for queue in queues}
+        consumers = {queue["queue"]: self.tap.registry.consuming(queue["queue"]) for queue in queues}
         return topology(queues, self.bindings(), self.exchanges(), consumers)
 
     def purge(self, queue: str) -> int:
-        """Delete the messages that are ready in a queue and return how many they were; unacked ones stay.
+        """Delete a queue's ready messages and return how many there were; unacked ones stay.
 
         Raises
         ------
@@ -312,7 +329,7 @@ class Lab:
         return self._on_queue(queue, "queue_purge")
 
     def delete(self, queue: str) -> int:
-        """Delete a queue, messages and all, and return how many of them were ready.
+        """Delete a queue with its messages, and return how many were ready.
 
         Raises
         ------
@@ -324,31 +341,40 @@ class Lab:
         return self._on_queue(queue, "queue_delete")
 
     def ctl(self, *arguments: str) -> CommandOutput:
-        """Run ``rabbitmqctl`` on this lab's virtual host and return what it prints, the rows of a list sorted.
+        """Run ``rabbitmqctl`` on this lab's virtual host and return what it prints.
+
+        The rows of tables are sorted, because the tool prints them in any order.
 
         Parameters
         ----------
         *arguments : str
-            As one types them: ``lab.ctl("list_queues", "name", "messages")``. ``-q`` (no progress messages) and, for
-            the commands that act on one, ``-p`` with this virtual host are added.
+            As you type them: ``lab.ctl("list_queues", "name", "messages")``. ``-q`` (no progress messages) is added,
+            and so is ``-p`` with this virtual host for the commands that act on one, unless you name another.
 
         Raises
         ------
         CommandFailed
-            If the command was turned down.
+            If the command was rejected.
         """
-        if not arguments:
-            raise LabError('Say what to run, for example lab.ctl("list_queues", "name", "messages").')
-        here = ["-p", self.vhost] if PER_VHOST_COMMANDS.fullmatch(arguments[0]) else []
-        done = ctl.run(self.broker, "-q", *here, *map(str, arguments))
-        text = done.text
-        if arguments[0].startswith("list_"):
-            header, *rows = text.splitlines() or [""]
-            text = "\n".join([header, *sorted(rows)])
-        return CommandOutput(done.command.replace(f"-p {self.vhost} ", f"-p {self.name} "), text)
+        self.check_open()
+        return ctl.run_on_vhost(self.broker, self.vhost, self.name, *arguments)
+
+    def check_open(self) -> None:
+        """Raise an error if the lab was closed.
+
+        Raises
+        ------
+        LabError
+            If it was; the message says how to open it again.
+        """
+        if self._closed:
+            raise LabError(
+                f"The lab {self.name!r} was closed. Open it again: lab = rpclab.Lab({self.name!r}), and run the cells "
+                "after it again."
+            )
 
     def close(self) -> None:
-        """Close the lab's connections and delete or empty its virtual host; a second time does nothing."""
+        """Close the lab's connections and delete or empty its virtual host; calling it again has no effect."""
         if self._closed:
             return
         del _open[self.name]
@@ -356,8 +382,11 @@ class Lab:
             del os.environ[URL_VARIABLE]
             if _open:
                 os.environ[URL_VARIABLE] = current_lab().url
+        if self.tap.is_open:
+            # On a frozen connection no answer would come, and closing it would wait forever.
+            self.tap.thaw()
         for connection in self._connections:
-            # One that broke earlier, or whose broker went away, is as closed as it can be.
+            # One that was lost earlier, or whose broker stopped, is as closed as it can be.
             with suppress(AMQPError):
                 if connection.is_open:
                     connection.close()
@@ -368,12 +397,13 @@ class Lab:
         self._api.close()
         if self._own_node:
             node.stop(self._own_node)
+            self._own_lock.release()
         self._place.release()
 
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -384,15 +414,16 @@ class Lab:
         return _open.get(self.name) is not self
 
     def _listing(self, kind: str) -> list[dict]:
-        found = None if self._closed else self._api.get(kind, self.vhost)
+        self.check_open()
+        found = self._api.get(kind, self.vhost)
         if found is None:
             raise self._gone()
         return sorted(found, key=lambda row: row.get("name", ""))
 
     def _gone(self) -> LabError:
         return BrokerUnavailable(
-            f"The virtual host {self.vhost!r} is gone: the lab was closed, or the broker was restarted. "
-            f"Run lab = rpclab.Lab({self.name!r}) again, and the cells after it."
+            f"The virtual host {self.vhost!r} does not exist any more: the broker was restarted, or another program "
+            f"deleted it. Run lab = rpclab.Lab({self.name!r}) again, and the cells after it."
         )
 
     def _on_queue(self, queue: str, operation: str) -> int:
@@ -401,12 +432,12 @@ class Lab:
         if real is None:
             names = ", ".join(rows.column("name")) or "none"
             raise QueueNotFound(f"There is no queue {queue!r} in lab {self.name!r}. Its queues: {names}.")
-        # Through the tap, so that whoever draws the queue sees what becomes of its messages.
+        # Through the tap, so that pictures of the queue show what happens to its messages.
         with connect(self.all_parameters, "rpclab administration") as connection:
             try:
                 return getattr(connection.channel(), operation)(real).method.message_count
             except ChannelClosedByBroker as refusal:
-                raise refusals.explained(refusal, f"Queue {queue!r}") from refusal
+                raise broker_errors.explained(refusal, f"Queue {queue!r}") from refusal
 
 
 def current_lab() -> Lab:
@@ -423,7 +454,7 @@ def current_lab() -> Lab:
 
 
 def _own_broker(name: str, count: int) -> Broker:
-    """Start a node or a cluster for one lab; what an earlier run left with another number of nodes is ended first."""
+    """Start a node or a cluster for one lab; one with another number of nodes, from an earlier run, is ended first."""
     if len(node.recorded(name)) not in (0, count):
         node.stop(name)
     return node.start(name, count).broker

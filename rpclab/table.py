@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from typing import overload
 
 
-class Table(Sequence):
-    """Rows with named columns; what the lab returns when it is asked for a list.
+class Table(Sequence[dict]):
+    """Rows with named columns, as the lab returns lists.
 
     A row is a mapping (``row["ready"]``). ``table["addition"]`` finds the row whose first column has that value.
 
@@ -29,7 +30,13 @@ class Table(Sequence):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, key):
+    @overload
+    def __getitem__(self, key: int | str) -> dict: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> list[dict]: ...
+
+    def __getitem__(self, key: int | str | slice) -> dict | list[dict]:
         if isinstance(key, str):
             for row in self._rows:
                 if row.get(self.columns[0]) == key:
@@ -44,7 +51,7 @@ class Table(Sequence):
         """Return one column's values, from the first row to the last."""
         return [row.get(name) for row in self._rows]
 
-    def where(self, **values) -> Table:
+    def where(self, **values: object) -> Table:
         """Return a table of the rows that have these values: ``lab.bindings().where(exchange="events")``."""
         rows = [row for row in self._rows if all(row.get(name) == value for name, value in values.items())]
         return Table(self.columns, rows, empty=self._empty)
@@ -76,7 +83,7 @@ class Table(Sequence):
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text cut to a length, with an ellipsis where something was cut off."""
+    """Return a text shortened to a length, with an ellipsis if it was cut."""
     return text if len(text) <= most else text[: most - 1] + "\u2026"
 
 
