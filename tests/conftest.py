@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import cloudpickle
 import pytest
 
 from rpclab import Lab
@@ -18,6 +21,14 @@ def only_what_a_module_makes_is_collected() -> None:
     """Have the collection after each test look at what came since: all else takes it a tenth of a second each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_worker_process_imports_a_module_of_tests(request) -> Iterator[None]:
+    """Have classes sent to worker processes by value: pytest and widgets take longer to import than all the rest."""
+    cloudpickle.register_pickle_by_value(request.module)
+    yield
+    cloudpickle.unregister_pickle_by_value(request.module)
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +49,18 @@ def shared_lab(request, worker_id) -> Iterator[Lab]:
     """One lab for all tests of a module, for servers that take long to start."""
     with Lab(_lab_name(request.module.__name__, worker_id)) as lab:
         yield lab
+
+
+@pytest.fixture
+def serve(lab: Lab) -> Iterator[Callable]:
+    """Run servers in threads of this process, where a test can see into them."""
+    with ExitStack() as running:
+
+        def start(server):
+            thread = threading.Thread(target=server.start, name="server")
+            thread.start()
+            running.callback(thread.join)
+            running.callback(server.stop)
+            return server
+
+        yield start

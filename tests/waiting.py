@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
@@ -24,8 +27,14 @@ def until(condition: Callable[[], object], timeout: float = 20.0):
 
 
 def ended(pid: int) -> bool:
-    """Tell whether a process is over; one that nobody has reaped yet is."""
+    """Return whether a process has ended; one that is not reaped yet has."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def awaited(coroutine: Coroutine) -> Any:
+    """Return what a coroutine returns, run in a thread of its own: the browser's loop may run in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

@@ -2,28 +2,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 
-from rpclab import Lab, RpcServer
+from rpclab import RpcServer
 from rpclab.broker import compose, node
-
-
-@pytest.fixture
-def serve(lab: Lab) -> Iterator[Callable]:
-    """Run servers in threads of this process, where a test can see into them."""
-    with ExitStack() as running:
-
-        def start(server):
-            thread = threading.Thread(target=server.start, name="server")
-            thread.start()
-            running.callback(thread.join)
-            running.callback(server.stop)
-            return server
-
-        yield start
 
 
 @pytest.fixture

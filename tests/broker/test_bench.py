@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from rpclab import InvalidOption, Lab, bench
-from rpclab.bench import report, soak
-from rpclab.bench.figures import Figures
+from rpclab import InvalidOption, Lab
+from rpclab.bench import command, report, soak
 from rpclab.bench.measure import Scale
+from rpclab.bench.notebook_chart import Chart
 
 TINY = Scale(
     rounds=1, short_rounds=1, calls=5, in_flight=20, work=5, work_calls=3, sleep_rounds=1, sleep_calls=2,
@@ -17,12 +17,13 @@ TINY = Scale(
 
 @pytest.fixture(scope="module")
 def rows(shared_lab: Lab) -> list[report.Row]:
-    return list(bench.measured(shared_lab, TINY))
+    return list(command.measured(shared_lab, TINY))
 
 
 def test_each_promise_of_the_bench_has_its_row(rows):
     promised = [row.what for row in rows if row.target]
     assert promised == [
+        "RpcClient : raw pika that confirms, one call after the other",
         "RpcClient : raw pika, one call after the other",
         "RpcClient : raw pika, 20 in flight",
         "RpcServer : inline server, one call after the other",
@@ -35,6 +36,8 @@ def test_each_promise_of_the_bench_has_its_row(rows):
         "tap: added to a round trip",
         "tap: 500 round trips",
         "tap: memory grown by them",
+        "watch: added to a round trip",
+        "watch: 500 round trips",
         "story of 100 messages, drawn",
     ]
     assert [row.what for row in rows if not row.target] == ["worker killed until another has begun its request"]
@@ -50,20 +53,20 @@ def test_the_report_is_a_table_for_people_and_plain_for_programs(rows):
 
 
 def test_the_chart_has_a_bar_for_each_promise_and_says_in_words_whether_it_is_kept(rows):
-    figures = Figures(rows)
+    chart = Chart(rows)
     promised = [row for row in rows if row.target]
-    assert figures.value.count("<rect ") == len(promised)
-    assert figures.value.count(">\u2713 met<") == sum(row.met for row in promised)
-    assert figures.value.count(">\u2715 not met<") == sum(not row.met for row in promised)
-    assert (repr(figures), str(figures)) == (f"Figures({len(rows)} measured)", repr(report.table(rows)))
-    assert figures["worker killed"] is rows[-1]
+    assert chart.value.count("<rect ") == len(promised)
+    assert chart.value.count(">\u2713 met<") == sum(row.met for row in promised)
+    assert chart.value.count(">\u2715 not met<") == sum(not row.met for row in promised)
+    assert (repr(chart), str(chart)) == (f"Chart({len(rows)} measured)", repr(report.table(rows)))
+    assert chart["worker killed"] is rows[-1]
     with pytest.raises(KeyError, match="'speed of light' was not measured"):
-        figures["speed of light"]
+        chart["speed of light"]
 
 
 def test_a_bar_shows_a_ratio_or_a_figure_against_its_target():
     short, long = (
-        Figures([row]).value for row in (
+        Chart([row]).value for row in (
             report.Row.compared("a : b", [4], [10], "/s", at_least=0.8),
             report.Row.bounded("a", 9.0, "s", at_most=1.0),
         )
@@ -89,8 +92,10 @@ def test_a_row_knows_whether_its_target_is_met(row, met):
     assert row.met is met
 
 
-def test_each_call_of_a_soak_ends_with_its_own_answer_or_an_error(lab):
-    tally = soak.run(lab, 3)
+def test_each_call_of_a_soak_ends_with_its_own_answer_or_an_error(lab, monkeypatch):
+    for often in ("KILL_SECONDS", "CUT_SECONDS"):
+        monkeypatch.setattr(soak, often, 0.3)
+    tally = soak.run(lab, 1)
     assert (tally.lost, tally.mismatched) == (0, 0)
     assert tally.sent == tally.answered + tally.errors.total() > 0
     assert tally.errors.keys() <= {"ConnectionLost"}
@@ -99,7 +104,7 @@ def test_each_call_of_a_soak_ends_with_its_own_answer_or_an_error(lab):
 
 
 def test_a_soak_that_loses_nothing_exits_with_0_and_prints_one_object_for_programs(own_lab_name, capsys):
-    assert bench.run(1, json=True) == 0
+    assert command.run(0.2, json=True) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["sound"] is True
     assert printed["sent"] > 0
@@ -107,7 +112,7 @@ def test_a_soak_that_loses_nothing_exits_with_0_and_prints_one_object_for_progra
 
 def test_a_soak_that_loses_a_call_exits_with_1(own_lab_name, monkeypatch, capsys):
     monkeypatch.setattr(soak, "run", lambda lab, length: soak.Tally(sent=1, lost=1))
-    assert bench.run(1, json=False) == 1
+    assert command.run(1, json=False) == 1
     assert "lost" in capsys.readouterr().out
 
 
@@ -119,4 +124,4 @@ def test_a_soak_has_a_length_that_makes_sense(lab, length):
 
 @pytest.fixture
 def own_lab_name(monkeypatch, worker_id) -> None:
-    monkeypatch.setattr(bench, "LAB", f"bench-{worker_id}")
+    monkeypatch.setattr(command, "LAB", f"bench-{worker_id}")

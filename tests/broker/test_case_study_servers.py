@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
+from collections.abc import Callable
 
+import aio_pika
+import kombu
 import pika
 import pytest
-from waiting import until
+from waiting import awaited, until
 
 from rpclab import AddClient, AdditionServer, FibonacciClient, FibonacciServer, Workers
 
@@ -63,15 +67,65 @@ def test_the_clients_of_the_course_get_numbers(shared_lab, servers):
         assert fibonacci.call(25) == 75025
 
 
-def test_the_request_is_acknowledged_after_its_reply_was_sent(shared_lab, asker):
+# Other people's clients, each of which names its callback queue in its own way.
+
+def asked_by_aio_pika(connect: Callable) -> Callable[[str], tuple[str, bytes]]:
+    async def ask(url: str) -> tuple[str, bytes]:
+        async with await connect(url) as connection:
+            channel = await connection.channel()
+            answers = await channel.declare_queue(exclusive=True)
+            request = aio_pika.Message(b"10", reply_to=answers.name, correlation_id="1")
+            await channel.default_exchange.publish(request, "fibonacci")
+            async with answers.iterator(timeout=10) as came:
+                message = await anext(came)
+                await message.ack()
+            return answers.name, message.body
+
+    return lambda url: awaited(ask(url))
+
+
+def asked_by_kombu(url: str) -> tuple[str, bytes]:
+    came = []
+    with kombu.Connection(url.partition("?")[0]) as connection, connection.channel() as channel:
+        answers = kombu.Queue(str(uuid.uuid4()), exclusive=True, auto_delete=True)
+        with kombu.Consumer(channel, answers, callbacks=[lambda body, message: came.append(body)], no_ack=True):
+            producer = connection.Producer(channel)
+            producer.publish("10", routing_key="fibonacci", reply_to=answers.name, correlation_id="1")
+            until(lambda: connection.drain_events(timeout=10) or came)
+        producer.close()
+    return answers.name, came[0]
+
+
+@pytest.mark.parametrize(("ask", "name"), [
+    (asked_by_aio_pika(aio_pika.connect), r"amq\.gen-.*"),
+    (asked_by_aio_pika(aio_pika.connect_robust), r"amq_[0-9a-f]+"),
+    (asked_by_kombu, r"[0-9a-f]{8}-.*"),
+], ids=["aio-pika", "aio-pika, robust", "kombu"])
+def test_another_librarys_client_gets_its_answer_whatever_its_callback_queue_is_called(shared_lab, servers, ask, name):
+    queue, answer = ask(shared_lab.url)
+    assert re.fullmatch(name, queue)
+    assert answer in (b"55", "55")
+
+
+@pytest.mark.parametrize("queue", ["results", "cli.queue", "my-service.responses", "r" * 255, "ответы"])
+def test_a_queue_of_any_name_gets_the_answer(shared_lab, servers, asker, queue):
+    channel = shared_lab.connect().channel()
+    channel.queue_declare(queue, exclusive=True)
+    channel.basic_publish("", "fibonacci", b"10", pika.BasicProperties(reply_to=queue, correlation_id="1"))
+    until(lambda: channel.basic_get(queue, auto_ack=True)[2] == b"55")
+
+
+def test_the_request_is_acknowledged_after_its_reply_was_confirmed(shared_lab, asker):
     asker("addition", b"40,2", correlation_id="the one")
     shared_lab.wait_for("addition", unacked=0)
     events = list(shared_lab.tap.events)
     server = [e for e in events if e.link.name == "AdditionServer-0"]
     came = next(e for e in server if e.name == "Basic.Deliver" and e.properties.correlation_id == "the one")
     replied = next(e for e in server if e.name == "Basic.Publish" and e.properties.correlation_id == "the one")
-    acked = next(e for e in server if e.name == "Basic.Ack" and e.method.delivery_tag == came.method.delivery_tag)
-    assert server.index(came) < server.index(replied) < server.index(acked)
+    acks = [e for e in server if e.name == "Basic.Ack"]
+    acked = next(e for e in acks if e.from_client and e.method.delivery_tag == came.method.delivery_tag)
+    confirmed = next(e for e in acks[acks.index(acked)::-1] if not e.from_client)
+    assert server.index(came) < server.index(replied) < server.index(confirmed) < server.index(acked)
 
 
 BAD = [
@@ -84,7 +138,7 @@ BAD = [
     ("addition", b"9" * 100_000 + b",1", "expected 2 integers"),
     ("fibonacci", b"abc", "one integer, like 30, got 'abc'"),
     ("fibonacci", b"-1", "from 0 to 35"),
-    ("fibonacci", b"36", "fib(36) is not served here: send an integer from 0 to 35"),
+    ("fibonacci", b"36", "fib(36) takes too long: send an integer from 0 to 35"),
     ("fibonacci", b"1" * 100, "from 0 to 35"),
     ("fibonacci", b"3,5", "got '3,5'"),
     ("fibonacci", b"", "got ''"),

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from waiting import until
+from waiting import awaited, until
 
 from rpclab import AddClient, AdditionServer, ClientClosed, RpcClient, RpcServer
 
@@ -80,7 +80,7 @@ def test_answers_can_be_awaited(client):
     async def several():
         return await asyncio.gather(*(client.ask(f"word {number}") for number in range(50)))
 
-    assert asyncio.run(several()) == [f"WORD {number}" for number in range(50)]
+    assert awaited(several()) == [f"WORD {number}" for number in range(50)]
 
 
 def test_a_done_callback_is_called(client):
@@ -179,7 +179,7 @@ def test_two_clients_do_not_get_each_others_answers(shout):
 def test_a_call_that_is_cancelled_before_its_turn_is_not_sent(lab, shout, client):
     sent = client.stats.sent
     waiting = threading.Event()
-    client._session._connection.ioloop.add_callback_threadsafe(waiting.wait)
+    client._session._loop.add_callback_threadsafe(waiting.wait)
     call = client.submit("never mind")
     call.cancel()
     waiting.set()

@@ -16,6 +16,7 @@ from rpclab import (
     ClientClosed,
     ConnectionLost,
     InvalidOption,
+    LabClosed,
     LabError,
     QueueArgumentsDiffer,
     RpcClient,
@@ -63,12 +64,6 @@ def test_a_queue_that_comes_later_is_found(lab, serve):
         assert client.call("hello") == "HELLO"
 
 
-def test_a_request_for_somebody_else_without_a_queue_is_counted_as_returned(lab):
-    with RpcClient("nowhere") as client:
-        client.send("x", reply_to="shout_callback")
-        until(lambda: client.stats.returned == 1)
-
-
 def test_calls_that_wait_when_the_broker_ends_the_connection_fail_at_once(lab, idle):
     with RpcClient(idle) as client:
         futures = [client.submit("x", timeout=LONG) for _ in range(10)]
@@ -88,13 +83,14 @@ def test_the_next_call_opens_a_new_connection(lab, shout, idle):
         assert client.stats.answered == 2
 
 
-def test_when_nobody_is_there_any_more_the_next_call_says_so(lab, idle):
+def test_a_client_whose_lab_was_closed_says_so(lab, idle):
     with RpcClient(idle) as client:
         future = client.submit("x", timeout=LONG)
-        lab.tap.close()
+        lab.close()
         assert isinstance(future.exception(LONG), ConnectionLost)
-        with pytest.raises(BrokerUnavailable, match=str(lab.tap.port)):
-            client.call("y")
+        for act in (lambda: client.call("y"), lambda: client.send("y", reply_to="replies")):
+            with pytest.raises(LabClosed, match=rf"'{lab.name}' was closed.*{lab.tap.port}.*rpclab\.Lab\("):
+                act()
 
 
 def test_a_callback_queue_that_is_deleted_is_replaced(lab, shout):
@@ -210,3 +206,20 @@ def test_a_server_refuses_a_queue_with_other_properties_and_leaves_no_connection
         server("idle")
     until(lambda: lab.tap.links() == before)
     assert "'idle'" in str(refused.value)
+
+
+def test_a_call_whose_new_connection_fails_before_it_is_handed_over_ends_at_once(lab, idle, monkeypatch):
+    with RpcClient(idle) as client:
+        waiting, make = client.submit("x", timeout=LONG), client._new_session
+
+        def make_and_see_it_end(*requests):
+            session = make(*requests)
+            session.thread.join()
+            return session
+
+        lab.tap.close()
+        assert isinstance(waiting.exception(LONG), ConnectionLost)
+        client._session.thread.join()
+        monkeypatch.setattr(client, "_new_session", make_and_see_it_end)
+        with pytest.raises(LabClosed):
+            client.call("y", timeout=LONG)

@@ -21,10 +21,10 @@ class Scripted(BaseServer):
         super().__init__(queue)
         self.replies = replies
 
-    def on_request(self, ch, method, props, body):
-        for reply, properties in self.replies:
-            told = pika.BasicProperties(**{"correlation_id": props.correlation_id, **properties})
-            ch.basic_publish("", props.reply_to, reply, told)
+    def on_request(self, ch, method, properties, body):
+        for reply, others in self.replies:
+            told = pika.BasicProperties(**{"correlation_id": properties.correlation_id, **others})
+            ch.basic_publish("", properties.reply_to, reply, told)
         ch.basic_ack(method.delivery_tag)
 
 

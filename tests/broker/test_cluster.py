@@ -55,7 +55,8 @@ def test_nobody_else_can_read_the_secrets_of_a_node(cluster):
 @pytest.mark.parametrize("count", ["1", "5"])
 def test_another_size_is_refused_and_nothing_is_harmed(cluster, capsys, count):
     assert main(["up", "--nodes", count]) == 1
-    assert f"a cluster of 3 nodes already, not {count}. End it first: python -m rpclab down" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"already runs a cluster of 3 nodes, not {count}. Stop it first: python -m rpclab down" in said
     assert all(each.answers() for each in cluster)
 
 

@@ -96,7 +96,7 @@ def test_the_doctor_warns_of_a_state_folder_that_others_can_read(own_node, capsy
     tmp_path.chmod(0o755)
     monkeypatch.setenv("RPCLAB_HOME", str(tmp_path))
     assert main(["doctor"]) == 1
-    assert f"[!!] State folder: others may read {tmp_path}. Run: chmod 700 '{tmp_path}'" in capsys.readouterr().out
+    assert f"[!!] State folder: other users may read {tmp_path}. Run: chmod 700 '{tmp_path}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["status", "ctl"])

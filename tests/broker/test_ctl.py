@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rpclab import CommandFailed, LabError
-from rpclab.broker import ctl
+from rpclab.broker import ctl, node
 
 
 @pytest.fixture
@@ -69,6 +74,64 @@ def test_queues_are_listed_with_their_counts(lab, channel):
     done = lab.ctl("list_queues", "name", "messages", "consumers")
     assert str(done).splitlines() == ["name\tmessages\tconsumers", "addition\t3\t0", "fibonacci\t0\t1"]
     assert repr(done).startswith(f"$ rabbitmqctl -q -p {lab.name} list_queues name messages consumers\n")
+
+
+def test_other_formats_and_tables_without_a_header_are_what_they_should_be(lab, channel, real):
+    listed = json.loads(real("list_queues", "name", "messages", "--formatter", "json").text)
+    assert {row["name"]: row["messages"] for row in listed} == {"addition": 3, "fibonacci": 0}
+    assert json.loads(real("list_exchanges", "--formatter=json").text)
+    border, header, *_ = real("list_queues", "name", "--formatter", "pretty_table").text.splitlines()
+    assert "name" in header
+    assert "name" not in border
+    for option in ("-s", "--no-table-headers"):
+        names = real(option, "list_queues", "name").text.splitlines()
+        assert names == sorted(names) == ["addition", "fibonacci"]
+
+
+def test_what_is_done_is_done_on_this_virtual_host(lab, channel, real):
+    real("set_policy", "short", "^fib", '{"max-length": 5}', "--apply-to", "queues")
+    assert "short" in real("list_policies").text
+    assert real("-s", "list_policies", "-p", "/").text == real("-s", "list_policies", "--vhost=/").text == ""
+    assert lab._api.get("policies", lab.vhost)[0]["definition"] == {"max-length": 5}
+    real("clear_policy", "short")
+    assert real("-s", "list_policies").text == ""
+    assert lab.broker.username in real("list_permissions").text
+    real("set_vhost_limits", '{"max-queues": 7}')
+    assert "max-queues" in real("list_vhost_limits").text
+    assert "fibonacci" in real("list_consumers").text
+
+
+# Each command of the tool that has "/" as its default virtual host.
+ASK_THE_TOOL = """
+lists:foreach(fun(File) ->
+    Module = list_to_atom(filename:basename(File, ".beam")),
+    code:ensure_loaded(Module),
+    Usage = try Module:usage() catch _:_ -> "" end,
+    try Module:merge_defaults([<<"a">>, <<"b">>, <<"c">>], #{}) of
+        {_, #{vhost := _}} -> io:format("~ts~n", [Usage]);
+        _ -> ok
+    catch _:_ -> ok end
+end, filelib:wildcard("Elixir.RabbitMQ.CLI.Ctl.Commands.*Command.beam")), halt().
+"""
+
+
+def test_every_command_that_acts_on_a_virtual_host_is_known(tmp_path):
+    scripts = node.script_folder()
+    found = list(scripts.parent.glob("lib/rabbitmq_server-*/escript/rabbitmqctl")) if scripts else []
+    if not found or not shutil.which("erl"):
+        pytest.skip("RabbitMQ's own command-line tool is not here, which could be asked")
+    with zipfile.ZipFile(found[0]) as tool:
+        for name in tool.namelist():
+            if name.endswith(".beam"):
+                (tmp_path / Path(name).name).write_bytes(tool.read(name))
+    told = subprocess.run(
+        ["erl", "-noshell", "-pa", ".", "-eval", ASK_THE_TOOL], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    commands = {line.split()[0] for line in told.stdout.splitlines() if line}
+    assert {"list_queues", "set_policy", "purge_queue"} < commands
+    # It is global, whatever its default. What one version lacks, another one has.
+    assert commands - {"set_permissions_globally"} - ctl.PER_VHOST == set()
+    assert ctl.PER_VHOST - commands <= {"sync_queue", "cancel_sync_queue"}
 
 
 def test_purging_empties_a_queue(lab, channel):

@@ -6,9 +6,8 @@ import sys
 from contextlib import suppress
 
 import psutil
-from waiting import until
 
-from rpclab.rpc.demo import INDICES, SUMS
+from rpclab.case_study import INDICES, SUMS
 
 
 def of_session(leader: int) -> list[str]:
@@ -39,5 +38,4 @@ def test_the_whole_case_study_runs_and_leaves_nothing(lab):
         for name in ("AdditionServer", "FibonacciServer", "AdditionCallbackWorker", "FibonacciCallbackWorker"):
             assert f"{name}-{number} (PID: " in said
     assert said.endswith("\nAll processes stopped.\n")
-    # multiprocessing's own resource tracker ends when it notices that its parent has.
-    until(lambda: not of_session(demo.pid))
+    assert not of_session(demo.pid)

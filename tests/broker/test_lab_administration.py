@@ -50,7 +50,7 @@ def test_in_an_empty_lab_a_missing_queue_is_told_so(lab, operation):
 @BOTH
 def test_a_queue_of_another_connection_alone_is_in_use(lab, channel, operation):
     name = channel.queue_declare("", exclusive=True).method.queue
-    with pytest.raises(QueueInUse, match="exclusive to another connection"):
+    with pytest.raises(QueueInUse, match="declared this exclusive queue"):
         getattr(lab, operation)(name)
     assert len(lab.queues()) == 2
 

@@ -153,8 +153,41 @@ def test_a_virtual_host_that_no_lab_made_is_refused_and_left_as_it_was(lab):
         assert free_again.vhost == name
 
 
-def test_a_closed_lab_says_how_to_open_it_again(lab):
+CLOSED = {
+    "queues": Lab.queues,
+    "wait_for": lambda lab: lab.wait_for("addition", ready=1),
+    "exchanges": Lab.exchanges,
+    "bindings": Lab.bindings,
+    "topology": Lab.topology,
+    "purge": lambda lab: lab.purge("addition"),
+    "delete": lambda lab: lab.delete("addition"),
+    "ctl": lambda lab: lab.ctl("list_queues"),
+    "connect": Lab.connect,
+    "parameters": lambda lab: lab.parameters,
+    "all_parameters": lambda lab: lab.all_parameters,
+    "direct_parameters": lambda lab: lab.direct_parameters,
+    "cluster": lambda lab: lab.cluster,
+    "diagnose": Lab.diagnose,
+    "last": Lab.last,
+    "record": lambda lab: lab.record().__enter__(),
+    "story": lambda lab: lab.story,
+}
+
+
+@pytest.mark.parametrize("what", CLOSED)
+def test_a_closed_lab_says_how_to_open_it_again(lab, what):
     lab.close()
-    for ask in (lab.queues, lab.exchanges, lab.bindings):
-        with pytest.raises(LabError, match=rf"Lab\('{lab.name}'\)"):
-            ask()
+    with pytest.raises(LabError, match=rf"The lab '{lab.name}' was closed. Open it again: lab = .*Lab\('{lab.name}'\)"):
+        CLOSED[what](lab)
+
+
+def test_the_test_above_leaves_out_nothing_that_a_lab_can_do():
+    harmless = {"close", "check_open", "management_url", "queue_table"}
+    assert {name for name in vars(Lab) if not name.startswith("_")} == CLOSED.keys() | harmless
+
+
+def test_a_story_that_was_begun_can_be_read_when_the_lab_is_closed(lab):
+    lab.connect().channel().basic_publish("", "nowhere", "hello")
+    lab.last()
+    lab.close()
+    assert [message.text() for message in lab.story.messages] == ["hello"]

@@ -9,20 +9,22 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from waiting import ended, until
 
-from rpclab import BrokerRefused, BrokerUnavailable, ConnectionLost, Lab, RpcClient
+from rpclab import BrokerRefused, BrokerUnavailable, ConnectionLost, Lab, LabError, RpcClient, __main__
 from rpclab.broker import ctl, doctor, node, node_files
 from rpclab.broker.address import answers_amqp
 from rpclab.broker.connect import connect
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 
+A_NODE = node.Node("node", 0, 0.0, "/scripts", "secret", 1, 2, 3, 4)
 STARTER = "from rpclab.broker import node; print(node.start().pid)"
 
 
@@ -56,7 +58,6 @@ def test_a_lab_opens_although_the_node_does_not_count_itself_yet(own_node):
         ctl.run(broker, "eval", "rabbit_boot_state:set(ready).")
         with opening.result() as lab, lab.connect() as connection:
             assert connection.is_open
-
 
 
 def test_it_outlives_the_programs_that_started_it(started_by_two):
@@ -126,12 +127,24 @@ def test_the_doctor_takes_it_neither_for_a_stray_nor_for_a_worker(own_node):
     assert not any(str(process.pid) in found.detail for process in node.processes()), found
 
 
-def test_a_lab_whose_broker_goes_away_says_so_and_can_be_closed(own_node):
+@pytest.fixture
+def others_folders(own_home) -> list[Path]:
+    """Files of other programs beside the node's folder, in folders with names like its own."""
+    home = node.node_folder().parent
+    paths = [home / "node_modules" / "left-pad" / "index.js", home / "node-red" / "settings.js", home / "nodes.txt"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text("theirs")
+    return paths
+
+
+def test_a_lab_whose_broker_goes_away_says_so_and_can_be_closed(own_node, others_folders, no_docker, capsys):
     with Lab("deserted") as lab:
         lab.connect().channel().queue_declare("idle", durable=True)
         with RpcClient("idle") as client:
             waiting = client.submit("x", timeout=60)
-            assert node.stop()
+            assert __main__.main(["down"]) == 0
+            assert capsys.readouterr().out == "Stopped: private node.\n"
             assert isinstance(waiting.exception(60), ConnectionLost)
             with pytest.raises(BrokerUnavailable):
                 client.call("y")
@@ -144,6 +157,33 @@ def test_a_lab_whose_broker_goes_away_says_so_and_can_be_closed(own_node):
         with pytest.raises(BrokerUnavailable, match="python -m rpclab up"):
             lab.ctl("list_queues")
     assert "RPCLAB_URL" not in os.environ
+    assert not node.node_folder().exists()
+    assert all(path.read_text() == "theirs" for path in others_folders)
+
+
+def test_a_folder_that_an_earlier_version_left_is_deleted_and_no_other(own_home, others_folders, no_docker, capsys):
+    node.stop()
+    node.node_folder().mkdir(mode=0o700)
+    (node.node_folder() / "node.json").write_text(json.dumps(asdict(A_NODE)))
+    assert not (node.node_folder() / node_files.MARK).exists()
+    assert __main__.main(["down"]) == 0
+    assert capsys.readouterr().out == "No broker of the lab was running.\n"
+    assert not node.node_folder().exists()
+    assert all(path.read_text() == "theirs" for path in others_folders)
+
+
+def test_a_folder_of_its_name_that_is_not_its_own_is_left_alone_and_named(own_home):
+    node.stop()
+    theirs = node.node_folder() / "theirs.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("theirs")
+    try:
+        with pytest.raises(LabError, match=r"needs the folder .*node, .*was not made by rpclab. Move it away"):
+            node.start()
+        node.stop()
+        assert theirs.read_text() == "theirs"
+    finally:
+        shutil.rmtree(theirs.parent)
 
 
 def test_a_record_of_a_node_that_is_gone_is_replaced(own_home, started_by_two):
@@ -151,8 +191,7 @@ def test_a_record_of_a_node_that_is_gone_is_replaced(own_home, started_by_two):
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     node.node_folder().mkdir(mode=0o700)
-    stale = asdict(node.Node("node", gone.pid, 0.0, "/scripts", "secret", 1, 2, 3, 4))
-    (node.node_folder() / "node.json").write_text(json.dumps(stale))
+    (node.node_folder() / "node.json").write_text(json.dumps(asdict(replace(A_NODE, pid=gone.pid))))
     assert node.running() is None
     fresh = node.start()
     assert fresh.pid != gone.pid

@@ -1,4 +1,4 @@
-"""Processes that are put on hold: what becomes of their work meanwhile, and how they end all the same."""
+"""Paused processes: what happens to their work, and how they end."""
 
 from __future__ import annotations
 

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rpclab import InvalidOption, LabError, RpcClient, RpcServer, WorkerFailed, Workers
 
-SERVER_IN_MAIN = """
-import rpclab
-
-
-class Shout(rpclab.RpcServer):
-    def __init__(self):
-        super().__init__("shout")
-
-    def handle(self, body):
-        return emphasise(body)
-
-
-def emphasise(text):
-    return text.upper() + "!"
-
-
-def main():
-    with rpclab.Workers(Shout, count=1), rpclab.RpcClient("shout") as client:
-        print(client.call("hello"))
-"""
-GUARDED = 'if __name__ == "__main__":\n    main()\n'
+AT_ONCE_SECONDS = 0.5
 
 
 class Echo(RpcServer):
@@ -44,24 +25,7 @@ class Echo(RpcServer):
         return body
 
 
-def run_as_a_script(path):
-    path.write_text(SERVER_IN_MAIN + GUARDED)
-    return [sys.executable, str(path)]
-
-
-def run_as_cells(path):
-    """Run code that is in no file, as that of a notebook is."""
-    return [sys.executable, "-c", f"{SERVER_IN_MAIN}\nmain()"]
-
-
-@pytest.mark.parametrize("command", [run_as_a_script, run_as_cells])
-def test_a_class_of_the_main_program_is_sent_by_value(lab, tmp_path, command):
-    done = subprocess.run(command(tmp_path / "script.py"), capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr, done.returncode) == ("HELLO!\n", "", 0)
-
-
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_a_class_defined_in_a_function_is_sent_by_value(lab, start_method):
+def test_a_class_defined_in_a_function_is_sent_by_value(lab):
     mark = "!"
 
     class Shout(RpcServer):
@@ -71,7 +35,7 @@ def test_a_class_defined_in_a_function_is_sent_by_value(lab, start_method):
         def handle(self, body: str) -> str:
             return body.upper() + mark
 
-    with Workers(Shout, count=1, start_method=start_method), RpcClient("shout") as client:
+    with Workers(Shout, count=1), RpcClient("shout") as client:
         assert client.call("hello") == "HELLO!"
 
 
@@ -240,3 +204,98 @@ def test_a_class_without_a_connection_of_ours_can_be_run_as_well(lab):
         loner.wait_for_lines("alone")
         assert loner[0].state == "running"
     assert loner[0].state == "stopped"
+
+
+def test_processes_started_before_one_that_the_system_refuses_are_ended(lab, monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def start(*arguments, **options) -> subprocess.Popen:
+        if len(started) == 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    with Workers(Echo, count=1) as echo:
+        with monkeypatch.context() as patch:
+            patch.setattr("rpclab.rpc.processes.worker.subprocess.Popen", start)
+            with pytest.raises(WorkerFailed, match=r"Echo-3 could not be started: .*temporarily unavailable"):
+                echo.scale(5)
+        assert [process.poll() for process in started] == [0, 0]
+        assert echo.table().column("state")[0] == "running"
+        assert len(echo.pids) == 1
+        echo.scale(2)
+        assert len(echo.pids) == 2
+
+
+def test_what_a_server_starts_neither_takes_its_orders_nor_keeps_its_log_open(lab, tmp_path):
+    pids = tmp_path / "pids"
+
+    class Parent(Echo):
+        def __init__(self):
+            super().__init__()
+            child = subprocess.Popen(["sh", "-c", "read order; echo $order >&2; exec sleep 60"])
+            pids.write_text(str(child.pid))
+
+    with Workers(Parent, count=1) as parent, RpcClient("echo") as client:
+        assert client.call("hello") == "hello"
+        try:
+            parent.stop()
+            assert (parent[0].state, parent[0].exitcode) == ("stopped", 0)
+            assert not parent[0]._listener.is_alive()
+        finally:
+            os.kill(int(pids.read_text()), signal.SIGKILL)
+
+
+def test_a_process_prints_what_it_likes_and_each_line_is_kept(lab):
+    class Odd(Echo):
+        def __init__(self):
+            super().__init__()
+            print("a\rb")
+            print("\udcff half", end="")
+
+    with Workers(Odd, count=1) as odd:
+        odd.stop()
+        assert odd[0].log[0] == "a\rb"
+        assert odd[0].log[1].startswith(r"\udcff half [x] Server Odd-0")
+
+
+def of_this_process(lab) -> dict[str, object]:
+    connection = lab.connect()
+    return {
+        "Lab": lab,
+        "RpcClient": RpcClient("echo"),
+        "BlockingConnection": connection,
+        "BlockingChannel": connection.channel(),
+        "Story": lab.story,
+        "Workers": Workers(Echo, count=0),
+    }
+
+
+def test_what_belongs_to_this_process_is_refused_as_an_argument_wherever_it_is(lab):
+    things = of_this_process(lab)
+    try:
+        for kind, thing in things.items():
+
+            class Uses(Echo):
+                def handle(self, body: str, thing=thing) -> str:
+                    return f"{body} {thing}"
+
+            class Has(Echo):
+                """Something that a class refers to is sent with it."""
+
+            Has.thing = thing
+            for attempt in (
+                lambda thing=thing: Workers(Echo, thing),
+                lambda thing=thing: Workers(Echo, [{"deep": (thing,)}]),
+                lambda thing=thing: Workers(RpcServer, "echo", lambda body: thing),
+                lambda thing=thing: Workers(RpcServer, "echo", thing.close if hasattr(thing, "close") else thing.stop)
+                if hasattr(thing, "close") or hasattr(thing, "stop") else Workers(Echo, thing),
+                lambda uses=Uses: Workers(uses),
+                lambda has=Has: Workers(has),
+            ):
+                before = time.perf_counter()
+                with pytest.raises(InvalidOption, match=rf"would have to send an? {kind} to .* __init__ of \w+"):
+                    attempt()
+                assert time.perf_counter() - before < AT_ONCE_SECONDS
+    finally:
+        things["RpcClient"].close()

@@ -1,4 +1,4 @@
-"""How processes that run servers end, and what becomes of the work they had."""
+"""How processes that run servers end, and what happens to their work."""
 
 from __future__ import annotations
 

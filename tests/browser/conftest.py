@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from in_jupyterlab import FLAGS, SCRATCH, chromium, end_kernels, open_in, serving
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from in_jupyterlab import FLAGS, chromium, end_kernels, leave, open_in, serving
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
-# Notebooks are tests; those that an interrupted run has left behind are not.
-collect_ignore = [SCRATCH.name]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 # Without it, JupyterLab asks which kernel to use.
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+WINDOW = {"width": 1280, "height": 900}
+# What JupyterLab itself complains about, with or without our notebooks.
+NOT_OURS = re.compile(r"Failed to load resource|favicon|ResizeObserver", re.IGNORECASE)
 
 
 @pytest.fixture(scope="session")
@@ -35,23 +35,40 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def jupyterlab(tmp_path_factory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("jupyterlab")) as address:
+def lessons(tmp_path_factory) -> Path:
+    """The folder that JupyterLab shows, as a learner has it, with all lessons handed out without outputs."""
+    return tmp_path_factory.mktemp("lessons")
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(lessons: Path, tmp_path_factory) -> Iterator[str]:
+    with serving(lessons, tmp_path_factory.mktemp("jupyterlab")) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """What the pages share: JupyterLab's scripts, because reading them is half of the work of opening a page."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as shared:
+    with browser.new_context(viewport=WINDOW) as shared:
         yield shared
 
 
-@pytest.fixture
-def page(context: BrowserContext, jupyterlab: str, endings: dict[str, threading.Thread]) -> Iterator[Page]:
+@pytest.fixture(scope="session")
+def tab(context: BrowserContext) -> Iterator[Page]:
     with context.new_page() as opened:
         yield opened
+
+
+@pytest.fixture
+def page(tab: Page, jupyterlab: str, endings: dict[str, threading.Thread]) -> Iterator[Page]:
+    """The one page of all tests, with nothing open: loading JupyterLab takes longer than most tests.
+
+    What a test has opened is closed behind it, and its kernel shut down.
+    """
+    yield tab
+    leave(tab)
     end_kernels(jupyterlab, endings)
+    tab.set_viewport_size(WINDOW)
+    tab.emulate_media(reduced_motion="no-preference")
 
 
 @pytest.fixture(scope="session")
@@ -63,32 +80,51 @@ def endings(jupyterlab: str) -> Iterator[dict[str, threading.Thread]]:
         each.join()
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(page: Page, request) -> str:
-    """JupyterLab's theme, set in what the server answers to the page, so that nobody's settings change."""
+@pytest.fixture
+def complaints(page: Page) -> Iterator[None]:
+    """Errors in the page's console, uncaught ones, and dialogs that a script opened: there must be none."""
+    said: list[str] = []
 
-    def chosen(route) -> None:
-        answer = route.fetch()
-        said = answer.json()
-        for one in said.get("settings", [said]):
-            if one.get("id") == "@jupyterlab/apputils-extension:themes":
-                one["raw"] = json.dumps({"theme": f"JupyterLab {request.param.title()}"})
-        route.fulfill(response=answer, json=said)
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error" and not NOT_OURS.search(message.text):
+            said.append(message.text)
 
-    page.route(re.compile("/lab/api/settings"), chosen)
-    return request.param
+    def asked(dialog: Dialog) -> None:
+        said.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    listeners = {"console": heard, "pageerror": lambda error: said.append(str(error)), "dialog": asked}
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    yield
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    assert said == []
 
 
 @pytest.fixture
-def open_cells(open_notebook, request) -> Iterator:
-    """Return a function that opens a notebook of these cells, and runs them; the notebook is removed at the end."""
-    SCRATCH.mkdir(exist_ok=True)
-    path = SCRATCH / f"{re.sub(r'[^a-z0-9_]+', '_', request.node.name.lower())[:80]}.ipynb"
+def themes(page: Page) -> Iterator[Callable[[], Iterator[str]]]:
+    """Return a function that goes through JupyterLab's themes: what is open is shown in one, then in the other."""
+
+    def chosen(name: str) -> str:
+        page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name}")
+        expect(page.locator("body")).to_have_attribute("data-jp-theme-name", f"JupyterLab {name}")
+        expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+        return name.lower()
+
+    yield lambda: map(chosen, ("Dark", "Light"))
+    chosen("Light")
+
+
+@pytest.fixture
+def open_cells(open_notebook, lessons, request) -> Iterator:
+    """Return a function that opens a notebook of these cells and begins to run them; it is removed at the end."""
+    path = lessons / f"{re.sub(r'[^a-z0-9_]+', '_', request.node.name.lower())[:80]}.ipynb"
 
     def opened(*sources: str) -> Page:
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), path)
-        return open_notebook(path.name, folder="tests/browser/scratch")
+        return open_notebook(path.name)
 
     yield opened
     path.unlink(missing_ok=True)
@@ -96,10 +132,10 @@ def open_cells(open_notebook, request) -> Iterator:
 
 @pytest.fixture
 def open_notebook(page: Page, jupyterlab: str):
-    """Return a function that opens a notebook and runs all its cells, or none."""
+    """Return a function that opens a notebook and begins to run all its cells, or none."""
 
-    def opened(name: str, *, folder: str = "notebooks", run: bool = True) -> Page:
-        open_in(page, f"{jupyterlab}/lab/tree/{folder}/{name}", run=run)
+    def opened(name: str, *, run: bool = True) -> Page:
+        open_in(page, jupyterlab, name, run=run)
         return page
 
     return opened

@@ -7,12 +7,13 @@ import re
 import pytest
 from in_jupyterlab import RECORD
 from playwright.sync_api import Locator, Page, expect
+from test_every_lesson import AS_SAVED
 
 from rpclab.course import catalogue
 
 SECONDS = 1_000
 QUESTION = catalogue.question("01-to-nowhere")
-EXERCISE = catalogue.exercise("01-mend-the-sender")
+EXERCISE = catalogue.exercise("01-fix-the-sender")
 
 
 @pytest.fixture
@@ -33,15 +34,17 @@ def run(page: Page, source: str) -> Locator:
     return cell
 
 
-@pytest.fixture
-def card(notebook, page: Page) -> Locator:
-    notebook(f"guess = rpclab.predict('{QUESTION.id}')\nguess")
-    found = page.locator(".rpclab-card", has_text="What will happen?")
-    expect(found).to_contain_text("commit before you run", timeout=60 * SECONDS)
-    return found
+def asked(page: Page) -> Locator:
+    """Return the card of a question that is asked in a new cell."""
+    card = run(page, f"guess = rpclab.predict('{QUESTION.id}')\nguess").locator(".rpclab-card")
+    expect(card).to_contain_text("What will happen?")
+    expect(card).to_contain_text("commit before you run")
+    return card
 
 
-def test_a_wrong_prediction_is_compared_with_what_was_observed_and_put_right(card, page, screenshot):
+def test_a_prediction_is_compared_with_what_was_observed_and_put_right_if_it_is_wrong(notebook, page, screenshot):
+    notebook()
+    card = asked(page)
     wrong = next(option for option in QUESTION.options if option.value != QUESTION.happens)
     right = QUESTION.option(QUESTION.happens)
     commit = card.get_by_role("button", name="Commit")
@@ -58,14 +61,23 @@ def test_a_wrong_prediction_is_compared_with_what_was_observed_and_put_right(car
     told.scroll_into_view_if_needed()
     screenshot("prediction_wrong")
 
-
-def test_a_right_prediction_says_so(card, page):
-    right = QUESTION.option(QUESTION.happens)
+    card = asked(page)
     card.get_by_label(right.says.replace("`", "")).check()
     card.get_by_role("button", name="Commit").click()
     told = run(page, f"guess.observed({QUESTION.happens!r})").locator(".jp-OutputArea-output")
     expect(told).to_contain_text("\u2713")
     expect(told).to_contain_text(right.because.replace("`", ""))
+
+
+def test_each_question_of_a_lesson_that_is_not_run_here_is_asked_with_all_its_options(notebook, page):
+    asking = catalogue.numbers()
+    questions = [question for lesson in AS_SAVED if lesson in asking for question in catalogue.read(lesson).questions]
+    notebook(*(f"rpclab.predict('{question.id}')" for question in questions))
+    cards = page.locator(".rpclab-card", has_text="What will happen?")
+    expect(cards).to_have_count(len(questions), timeout=60 * SECONDS)
+    for card, question in zip(cards.all(), questions, strict=True):
+        for option in question.options:
+            expect(card.get_by_label(option.says.replace("`", ""))).to_be_enabled()
 
 
 def test_the_map_shows_what_is_solved_until_it_is_reset(notebook, page, screenshot):

@@ -6,28 +6,38 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from learners import PAIR, VARIABLES, enter
+from learners import PAIR, apart, enter
 
 from rpclab.broker import node
 from rpclab.broker.address import Broker
 from rpclab.broker.management import Management
-from rpclab.classroom import provision, upkeep
-from rpclab.classroom.ours import survey
+from rpclab.classroom import maintenance, provision
+from rpclab.classroom.class_inventory import survey
 from rpclab.classroom.roster import Learner
 
 
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory) -> Iterator[Broker]:
-    """A broker that only URLs lead to, as its administrator; no `rabbitmqctl` reaches it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RPCLAB_HOME", str(tmp_path_factory.mktemp("home")))
-        for variable in VARIABLES:
-            patch.delenv(variable, raising=False)
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    """Where the broker of these tests lives."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def administered(home) -> Iterator[Broker]:
+    """A broker for all modules, because starting one takes seconds, and each module removes what it made."""
+    with apart(home):
         started = node.start().broker
-        teacher = Broker(started.url, started.management_url, "RPCLAB_BROKER")
-        enter(patch, teacher.url, teacher.management_url)
-        yield teacher
+    yield Broker(started.url, started.management_url, "RPCLAB_BROKER")
+    with apart(home):
         node.stop()
+
+
+@pytest.fixture(scope="module")
+def remote(home, administered) -> Iterator[Broker]:
+    """That broker as one that only URLs lead to, and its administrator; no `rabbitmqctl` reaches it."""
+    with apart(home) as patch:
+        enter(patch, administered.url, administered.management_url)
+        yield administered
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +46,7 @@ def pair(remote, tmp_path_factory) -> Iterator[tuple[Learner, Learner]]:
     file = tmp_path_factory.mktemp("class") / "class.csv"
     made = provision.create(remote, ["Anna", "Ben"], file, class_name=PAIR, labs=2)
     yield tuple(made.learners)
-    upkeep.remove(remote, class_name=PAIR)
+    maintenance.remove(remote, class_name=PAIR)
 
 
 @pytest.fixture
@@ -59,4 +69,4 @@ def file(tmp_path: Path, remote) -> Iterator[Path]:
     with Management(remote) as api:
         left = survey(api, "").learners
     if left:
-        upkeep.remove(remote)
+        maintenance.remove(remote)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ from rpclab.classroom.roster import Learner
 VARIABLES = ("RPCLAB_BROKER", "RPCLAB_MANAGEMENT", "RPCLAB_URL", "RPCLAB_CA")
 # The class of the two; classes of other tests have other names, or none.
 PAIR = "pair"
+
+
+@contextmanager
+def apart(home: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Have everything keep its state in a folder, and know of no broker elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RPCLAB_HOME", str(home))
+        for variable in VARIABLES:
+            patch.delenv(variable, raising=False)
+        yield patch
 
 
 def enter(patch: pytest.MonkeyPatch, url: str, management: str) -> None:

@@ -15,7 +15,7 @@ from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.broker.management import Management
 from rpclab.broker.vhosts import CLASSROOM_TAG
-from rpclab.classroom import provision, roster, upkeep
+from rpclab.classroom import maintenance, provision, roster
 from rpclab.classroom.limits import Limits
 
 INTERRUPTED = """
@@ -124,7 +124,7 @@ def test_what_others_made_is_refused_and_left_alone(remote, api, file):
 def test_a_class_whose_file_is_lost_is_not_touched(remote, api, file, tmp_path):
     provision.create(remote, ["Anna"], file, labs=1)
     before = everything(api)
-    with pytest.raises(LabError, match="does not know their passwords"):
+    with pytest.raises(LabError, match="does not have their passwords"):
         provision.create(remote, ["Anna"], tmp_path / "another.csv", labs=1)
     assert everything(api) == before
 
@@ -134,7 +134,8 @@ def test_guest_is_neither_a_learner_nor_a_teacher(remote, api, file):
         provision.create(remote, ["Guest"], file)
     guest = Broker(remote.url.replace(remote.credentials_url, "guest:guest"), remote.management_url, "RPCLAB_BROKER")
     for attempt in (
-        lambda: provision.create(guest, ["Anna"], file), lambda: upkeep.remove(guest), lambda: upkeep.reset(guest, "x"),
+        lambda: provision.create(guest, ["Anna"], file), lambda: maintenance.remove(guest),
+        lambda: maintenance.reset(guest, "x"),
     ):
         with pytest.raises(AccessRefused, match="guest"):
             attempt()
@@ -145,18 +146,18 @@ def test_a_learner_cannot_make_or_remove_a_class(remote, pair, tmp_path):
     with pytest.raises(AccessRefused, match="does not administer"):
         provision.create(broker_of(pair[0]), ["Carl"], tmp_path / "class.csv")
     with pytest.raises(AccessRefused, match="does not administer"):
-        upkeep.remove(broker_of(pair[0]))
+        maintenance.remove(broker_of(pair[0]))
 
 
 def test_two_classes_do_not_know_of_each_other(remote, api, file, tmp_path):
     provision.create(remote, ["Anna"], file, labs=1)
     made = provision.create(remote, ["Anna"], tmp_path / "python.csv", class_name="python", labs=1)
     assert made.learners[0].user == "python-anna"
-    removed = upkeep.remove(remote, class_name="python")
+    removed = maintenance.remove(remote, class_name="python")
     assert (removed.users, list(removed.vhosts)) == ({"python-anna"}, ["python-anna.1"])
     assert api.get("users", "anna") is not None
     with pytest.raises(LabError, match="no such class"):
-        upkeep.remove(remote, class_name="python")
+        maintenance.remove(remote, class_name="python")
 
 
 def test_removing_leaves_what_others_made(remote, api, file):
@@ -165,7 +166,7 @@ def test_removing_leaves_what_others_made(remote, api, file):
     api.put("vhosts", "anna.9", json={"description": "looks like hers"})
     api.put("users", "anna-9", json={"password": "x", "tags": "management"})
     try:
-        upkeep.remove(remote)
+        maintenance.remove(remote)
         assert api.get("vhosts", "anna.9") is not None
         assert api.get("users", "anna-9") is not None
         assert api.get("vhosts", "anna.1") is api.get("users", "anna") is None
@@ -178,7 +179,7 @@ def test_removing_leaves_what_others_made(remote, api, file):
 def test_nothing_is_removed_without_a_yes(remote, api, file):
     provision.create(remote, ["Anna"], file, labs=1)
     before = everything(api)
-    assert upkeep.remove(remote, agreed=lambda ours: False) is None
+    assert maintenance.remove(remote, agreed=lambda ours: False) is None
     assert everything(api) == before
 
 
@@ -189,7 +190,7 @@ def test_a_reset_empties_a_learners_labs_closes_connections_and_keeps_limits(rem
             connection.channel().queue_declare("left behind", durable=True)
     before = everything(api)
     held = connect(broker_of(anna).parameters("anna.1"))
-    upkeep.reset(remote, "Anna")
+    maintenance.reset(remote, "Anna")
     until(lambda: not _alive(held))
     assert api.get("queues", "anna.2") == []
     assert [queue["name"] for queue in api.get("queues", "ben.2")] == ["left behind"]
@@ -208,7 +209,7 @@ def _alive(connection) -> bool:
 
 def test_a_new_password_is_noted_and_the_old_one_is_over(remote, file):
     (old,) = provision.create(remote, ["Anna"], file, labs=1).learners
-    new = upkeep.reset(remote, "anna", file=file)
+    new = maintenance.reset(remote, "anna", file=file)
     assert new.password != old.password
     assert roster.read(file) == [new]
     assert new.password in file.with_suffix(".html").read_text()
@@ -219,7 +220,7 @@ def test_a_new_password_is_noted_and_the_old_one_is_over(remote, file):
 
 def test_a_learner_who_is_not_there_is_named_with_those_who_are(remote, pair):
     with pytest.raises(LabError, match=r"'Carl'.*pair-anna, pair-ben"):
-        upkeep.reset(remote, "Carl", class_name=PAIR)
+        maintenance.reset(remote, "Carl", class_name=PAIR)
 
 
 def test_the_file_and_the_sheet_are_for_their_owner_alone(remote, file):
@@ -241,6 +242,6 @@ def test_the_file_and_the_sheet_are_for_their_owner_alone(remote, file):
 def test_a_file_that_is_no_class_is_not_written_over(remote, api, file, text):
     file.write_text(text)
     before = everything(api)
-    with pytest.raises(InvalidOption, match="not written over"):
+    with pytest.raises(InvalidOption, match="not replaced"):
         provision.create(remote, ["Anna"], file)
     assert (file.read_text(), everything(api)) == (text, before)

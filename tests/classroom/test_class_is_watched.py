@@ -12,7 +12,7 @@ from waiting import until
 from rpclab import AccessRefused, ClassBoard, Lab, LabError, connection_parameters
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
-from rpclab.classroom import provision, upkeep
+from rpclab.classroom import maintenance, provision
 from rpclab.classroom.status import ClassStatus
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -162,7 +162,7 @@ def test_a_board_for_a_class_that_is_removed_says_so(remote, file):
     board = ClassBoard()
     try:
         assert len(board.table()) == 1
-        upkeep.remove(remote)
+        maintenance.remove(remote)
         assert "no class without a name" in str(board)
     finally:
         board.close()

@@ -63,7 +63,7 @@ def test_removing_asks_before(remote, api, file, answer, status):
     command = [sys.executable, "-m", "rpclab", "classroom", "remove"]
     done = subprocess.run(command, input=answer, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (status, "")
-    assert "Remove 1 users and 1 virtual hosts on 127.0.0.1, with all that is in them?" in done.stdout
+    assert "Remove 1 users and 1 virtual hosts on 127.0.0.1, with their contents?" in done.stdout
     assert (api.get("users", "learner-01") is None) == (status == 0)
 
 

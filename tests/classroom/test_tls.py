@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
-from learners import VARIABLES, enter
+from learners import apart, enter
 
 from rpclab import AddClient, AdditionServer, BrokerUnavailable, InvalidOption, Lab, Workers
 from rpclab.__main__ import main
@@ -68,10 +70,7 @@ def authority_file(authority, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def patch(tmp_path_factory) -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RPCLAB_HOME", str(tmp_path_factory.mktemp("home")))
-        for variable in VARIABLES:
-            patch.delenv(variable, raising=False)
+    with apart(tmp_path_factory.mktemp("home")) as patch:
         yield patch
         node.stop()
 
@@ -107,6 +106,18 @@ def test_what_crosses_the_wire_is_seen_although_it_leaves_encrypted(trusted):
     assert [message.body for message in story.messages] == [b"hello"]
 
 
+def test_a_program_is_watched_at_a_broker_behind_tls(trusted):
+    program = (
+        "import os, pika; channel = pika.BlockingConnection(pika.URLParameters(os.environ['AMQP_URL'])).channel(); "
+        "channel.queue_declare('letters', exclusive=True); channel.basic_publish('', 'letters', 'hello')"
+    )
+    command = [sys.executable, "-m", "rpclab", "watch", trusted.url(), "--", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "connection 1 -> queue letters: message 1: hello" in done.stdout
+    assert trusted.plain.password not in done.stdout
+
+
 def test_status_and_doctor_reach_it(trusted, capsys):
     assert main(["status"]) == 0
     assert f"localhost:{trusted.port}" in capsys.readouterr().out
@@ -131,14 +142,14 @@ def refused(monkeypatch, broker: SecureNode, host: str = "localhost", management
 
 def test_an_unknown_authority_is_refused(secure, monkeypatch):
     said = refused(monkeypatch, secure)
-    assert said.startswith(f"localhost:{secure.port} has a certificate that is not trusted: nobody known has signed")
+    assert said.startswith(f"localhost:{secure.port} has a certificate that is not trusted: no authority")
     assert "RPCLAB_CA=/path/to/ca.pem" in said
 
 
 def test_another_authority_than_the_one_named_is_refused(secure, monkeypatch, tmp_path):
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     monkeypatch.setenv("RPCLAB_CA", str(tmp_path / "other.pem"))
-    assert "nobody known has signed it" in refused(monkeypatch, secure)
+    assert "no authority known here has signed it" in refused(monkeypatch, secure)
 
 
 def test_a_certificate_for_another_host_is_refused(secure, monkeypatch, authority_file):
@@ -148,7 +159,8 @@ def test_a_certificate_for_another_host_is_refused(secure, monkeypatch, authorit
 
 
 def test_the_tap_gets_the_same_answer_when_only_amqp_is_behind_tls(secure, monkeypatch):
-    assert "nobody known has signed it" in refused(monkeypatch, secure, management=secure.plain.management_url)
+    said = refused(monkeypatch, secure, management=secure.plain.management_url)
+    assert "no authority known here has signed it" in said
 
 
 def test_a_certificate_that_has_expired_is_refused(patch, monkeypatch, authority, authority_file, tmp_path, capsys):

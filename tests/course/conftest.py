@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rpclab.broker.environment import URL_VARIABLE
 from rpclab.course import record
-from rpclab.environment import URL_VARIABLE
 
 
 @pytest.fixture(autouse=True)

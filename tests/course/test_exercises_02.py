@@ -1,4 +1,4 @@
-"""Lesson 02: the wrong answers that people give, and what they are told."""
+"""Lesson 02: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ WRONG = {
         "the queues' names": (
             [('"add"', '"addition"'), ('"fib"', '"fibonacci"')], "bound by `addition`, `fibonacci` and got no copy of",
         ),
-        "no queue": ([(QUEUE, "")], "404.*queue `audit`, and nobody has declared it"),
+        "no queue": ([(QUEUE, "")], "404.*queue `audit`, and no program has declared it"),
         "no binding": ([(BIND, ""), (BIND_TOO, "")], r"not bound to the exchange `requests` \(it is to: \(default\)\)"),
         "another exchange": (
             [('"requests"', '"amq.direct"')], r"not bound to the exchange `requests` .*\(default\), amq\.direct\)",
         ),
-        "the exchange made over": ([(BIND, AS_TOPIC + BIND)], "406 PRECONDITION_FAILED.*'type'"),
-        "the exchange made anew": (
-            [(BIND, DELETE + AS_TOPIC + BIND)], "`addition` gets no requests any more: .*deleted the exchange",
+        "the exchange declared as topic": ([(BIND, AS_TOPIC + BIND)], "406 PRECONDITION_FAILED.*'type'"),
+        "the exchange created again": (
+            [(BIND, DELETE + AS_TOPIC + BIND)], "`addition` gets no more requests: .*deleted the exchange",
         ),
-        "the exchange taken away": ([(BIND_TOO, BIND_TOO + DELETE)], "no exchange `requests` any more"),
-        "taken away from a service": (
+        "the exchange deleted": ([(BIND_TOO, BIND_TOO + DELETE)], "exchange `requests` was deleted"),
+        "unbound from a service": (
             [(BIND, BIND + '    channel.queue_unbind("addition", "requests", "add")\n')], "has removed its binding",
         ),
-        "a queue of one connection": ([("durable", "exclusive")], "no queue `audit` now: .* went with the connection"),
+        "a queue of one connection": ([("durable", "exclusive")], "no queue `audit` now: .*deleted with the conn"),
         "crossed": (
             [(BIND, BIND + '    channel.queue_bind("addition", "requests", "fib")\n')],
             "`addition` should get its own request, `add`. It got `add`, `fib`",
@@ -49,21 +49,21 @@ WRONG = {
             [(PATTERN, PATTERN + PATTERN.replace("#.failed", "*.*.failed")), ("#.failed", "*.failed")],
             "`failed` has 1 word, and none of your patterns.* 3 of 5 failures are missed",
         ),
-        "everything": ([("#.failed", "#")], "got what is no failure: `addition.done`, .* Missed: nothing"),
+        "everything": ([("#.failed", "#")], "got events that are no failures: `addition.done`, .* Missed: nothing"),
         "failed anywhere": (
-            [("#.failed", "#.failed.#")], "no failure: `failed.again`, `fibonacci.failed.twice`. Missed: nothing",
+            [("#.failed", "#.failed.#")], "no failures: `failed.again`, `fibonacci.failed.twice`. Missed: nothing",
         ),
-        "the wrong end": ([("#.failed", "failed.#")], "no failure: `failed.again`. Missed: `addition.failed`"),
-        "within a word": ([("#.failed", "#failed")], "`#failed` fits nothing.*stand for whole words"),
+        "the wrong end": ([("#.failed", "failed.#")], "no failures: `failed.again`. Missed: `addition.failed`"),
+        "within a word": ([("#.failed", "#failed")], "`#failed` matches no failure.*stand for whole words"),
         "not bound": ([(PATTERN, "")], "`alarms` is not bound"),
         "no topic": ([('"topic"', '"direct"')], "406 PRECONDITION_FAILED.*'type'"),
     },
     "02-left-behind": {
-        "made anew": (
+        "created again": (
             [(QUEUE, '    channel.queue_delete("audit")\n' + QUEUE)], "deleted the queue.*fibonacci.started.* is lost",
         ),
         "purged": (
-            [(UNBIND, '    channel.queue_purge("audit")\n')], "purged the queue.* and the binding .* still there",
+            [(UNBIND, '    channel.queue_purge("audit")\n')], "purged the queue.* and the binding .* still exists",
         ),
         "unbound by another key": (
             [(UNBIND, UNBIND.replace("#", "*"))], r"binding of `audit` to `events` by `\*`. There was none",
@@ -76,13 +76,13 @@ WRONG = {
             [(UNBIND, '    channel.exchange_declare("events", exchange_type="topic", durable=True)\n')],
             "still gets `addition.done`, `addition.failed`: it is bound by `#`, `fibonacci.#`",
         ),
-        "the exchange made anew": (
+        "the exchange created again": (
             [(QUEUE, QUEUE + '    channel.exchange_delete("events")\n    channel.exchange_declare("events", '
                              'exchange_type="topic", durable=True)\n')],
             "`alarms` belongs to another program.* It got nothing",
         ),
         "taken out by hand": (
-            [(QUEUE, QUEUE + '    channel.basic_get("audit", auto_ack=True)\n')], "before your code began, and is gone",
+            [(QUEUE, QUEUE + '    channel.basic_get("audit", auto_ack=True)\n')], "before your code began, and",
         ),
     },
 }

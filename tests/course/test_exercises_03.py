@@ -1,4 +1,4 @@
-"""Lesson 03: the wrong answers that people give, and what they are told."""
+"""Lesson 03: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ ACK = "        ch.basic_ack(delivery_tag=method.delivery_tag)\n"
 WORK = "        work(body)\n"
 LIMIT = "    channel.basic_qos(prefetch_count=1)\n"
 CONSUME = '    channel.basic_consume("addition", on_request)\n'
+GET_ALL = '''\
+    while channel.queue_declare("addition", passive=True).method.message_count:
+        got = [channel.basic_get("addition") for _ in range(6)]
+        for method, properties, body in got:
+            on_request(channel, method, properties, body)
+'''
 POLL = '''\
     channel = connection.channel()
     while len(bodies) < count:
@@ -28,52 +34,62 @@ WRONG = {
         "counts": (
             [("while method", "while body and method")], "and one whose body is empty.* 1 is left behind it",
         ),
-        "not acknowledged": ([(", auto_ack=True", "")], "acknowledged none of them.* ready again then: 3 in"),
+        "not acknowledged": ([(", auto_ack=True", "")], "acknowledged none of them.* then requeued: 3 ready in"),
         "the last one is none": (
             [("    while method:\n" + COLLECT + GET, f"    while method:\n{COLLECT}{GET}    bodies.append(body)\n")],
             r"All three messages were taken.* `\[b'1,2', b'', b'3,5', None\]`",
         ),
         "the first is forgotten": ([(COLLECT + GET, GET + COLLECT)], r"`\[b'', b'3,5', None\]`"),
         "only one": ([("while method", "if method"), (GET, "")], "Taken: 1 of three messages. Left in the queue: 2"),
-        "for ever": ([("while method", "while True")], "did not come back.* your loop does not end"),
-        "emptied without looking": (
+        "forever": ([("while method", "while True")], "did not return.* your loop does not end"),
+        "purged": (
             [("    bodies = []\n", '    bodies = []\n    channel.queue_purge("addition")\n')],
-            "None of the three .*deleting messages is not taking them",
+            "took none of the three .*that is not taking them",
         ),
         "as text": ([("append(body)", "append(body.decode())")], r"returned `\['1,2', '', '3,5'\]`.* should have been"),
     },
     "03-wait-for-all": {
         "twice": (
             [(LOOP, LOOP[LOOP.index("        con"):].replace("        con", "    con") * 2)],
-            "`take` came back before 3 requests were taken. Requests come when",
+            "`take` returned before 3 requests were taken. `process_data_events` returns after",
         ),
         "once for each": (
-            [("while len(bodies) < count", "for _ in range(count)")], "came back before 3 requests were taken",
+            [("while len(bodies) < count", "for _ in range(count)")], "returned before 3 requests were taken",
         ),
-        "nothing": ([(LOOP, "")], "`take` came back with nothing taken"),
+        "nothing": ([(LOOP, "")], "`take` returned with nothing taken"),
         "without pika": (
             [("        connection.process_data_events(time_limit=1)\n", "        pass\n")],
             "`1,2` was delivered to your connection and is unacked: your callback was not called",
         ),
         "too long": ([(LOOP, "    connection.sleep(4)\n")], "took a fourth as well, `7,7`"),
-        "as long as there is a consumer": ([(LOOP, "    channel.start_consuming()\n")], "3 requests and took a fourth"),
-        "one too many": ([("< count", "<= count")], "went on when it had what it wanted"),
-        "asked again and again": (
-            [("    channel = connection.channel()\n", POLL)], "asks with `basic_get` again and again",
+        "as long as there is a consumer": ([(LOOP, "    channel.start_consuming()\n")], "3 requests. Your code took"),
+        "one too many": ([("< count", "<= count")], "a fourth as well"),
+        "polls": (
+            [("    channel = connection.channel()\n", POLL)], "polls the empty queue.*keep `basic_consume`",
         ),
     },
     "03-fair-share": {
         "no limit": (
             [(LIMIT, ""), ("on_request)\n", "on_request, consumer_tag='one')\n")],
-            "holds 6 of 6, unacked. 0 were left .* Nothing says how many",
+            "holds 6 of 6, unacked. 0 were left .* Nothing limits how many",
         ),
         "a larger limit": ([("count=1", "count=3")], "holds 3 of 6.* The limit that you have set is 3"),
-        "no limit by number": ([("count=1", "count=0")], "holds 6 of 6.* Nothing says"),
+        "no limit by number": ([("count=1", "count=0")], "holds 6 of 6.* Nothing limits"),
         "too late": ([(LIMIT, ""), (CONSUME, CONSUME + LIMIT)], "holds 6 of 6.* after `basic_consume`"),
+        "too late for the whole channel": (
+            [(LIMIT, ""), (CONSUME, CONSUME + LIMIT.replace("=1", "=1, global_qos=True"))],
+            "holds 6 of 6, unacked.* a limit after `basic_consume`",
+        ),
+        "a larger limit afterwards": ([(LIMIT, LIMIT + LIMIT.replace("1", "4"))], "The limit that you have set is 4"),
+        "no limit on the other channel": (
+            [(LIMIT, LIMIT + CONSUME.replace("channel.", "channel.connection.channel()."))],
+            "holds 6 of 6.* on another channel than the one that consumes",
+        ),
+        "gets what is ready": ([(CONSUME, GET_ALL)], "holds 6 of 6.* `basic_get`, to which no limit applies"),
         "another channel": ([("channel.basic_qos", "channel.connection.channel().basic_qos")], "on another channel"),
-        "auto_ack": ([("on_request)\n", "on_request, auto_ack=True)\n"), (ACK, "")], "no limit holds, and all 6"),
-        "acknowledged first": ([(WORK + ACK, ACK + WORK)], "was before the work"),
-        "no work": ([(WORK, "")], "was before the work, if there was any"),
+        "auto_ack": ([("on_request)\n", "on_request, auto_ack=True)\n"), (ACK, "")], "no limit applies, and all 6"),
+        "acknowledged first": ([(WORK + ACK, ACK + WORK)], "acknowledged its first request before the work"),
+        "no work": ([(WORK, "")], "before the work, or without it"),
         "never acknowledged": ([(ACK, "")], "done 0 of the other 5. It holds 1, unacked"),
         "never consumes": ([("    channel.start_consuming()\n", "")], "Your code returned `None`"),
     },

@@ -1,4 +1,4 @@
-"""Lesson 04: the wrong answers that people give, and what they are told."""
+"""Lesson 04: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ WRONG = {
         "acknowledged twice": ([(ACK, ACK + ACK)], "acknowledged the same delivery twice"),
         "no work at all": ([(WORK, "")], r"acknowledged it without the work: it has to call `self\.work\(body\)`"),
         "rejected after the work": (
-            [(ACK, "        ch.basic_reject(method.delivery_tag, requeue=False)\n")], "worked on and then rejected",
+            [(ACK, "        ch.basic_reject(method.delivery_tag, requeue=False)\n")], "processed and then rejected",
         ),
-        "given back after the work": (
-            [(ACK, "        ch.basic_reject(method.delivery_tag)\n")], "put back into the queue again and again",
+        "requeued after the work": (
+            [(ACK, "        ch.basic_reject(method.delivery_tag)\n")], "requeued again and again",
         ),
         "early the second time": (
             [(ACK, f"        if not method.redelivered:\n    {ACK}"), (WORK, f"{AGAIN}    {ACK}{WORK}")],
@@ -41,15 +41,15 @@ WRONG = {
     },
     "04-end-the-loop": {
         "still requeued": (
-            [(REJECT, "ch.basic_reject(method.delivery_tag)")], "still goes round.* more than 20 times",
+            [(REJECT, "ch.basic_reject(method.delivery_tag)")], "still loops.* more than 20 times",
         ),
         "acknowledged": (
             [(REJECT, "ch.basic_ack(method.delivery_tag)")], "you acknowledged it, and `sums.dead` is empty",
         ),
-        "raised": ([(REJECT, "raise")], "dies of it too. Your code raised `ValueError.*in `on_request`, at `x, y"),
-        "all refused": (
+        "raised": ([(REJECT, "raise")], "ends the next one too. Your code raised `ValueError.*`on_request`, at `x, y"),
+        "all rejected": (
             [("        ch.basic_ack(method.delivery_tag)\n", "        raise ValueError\n")],
-            "requests that can be done are not: 2 of 2 were answered to `totals`, and 2 went to `sums.dead`",
+            "good requests are not: 2 of 2 totals are in `totals`,",
         ),
     },
     "04-own-channel": {
@@ -70,7 +70,7 @@ class ReportServer(rpclab.BaseServer):
     def __init__(self):
         super().__init__("reports")
 
-    def on_request(self, ch, method, props, body):
+    def on_request(self, ch, method, properties, body):
         try:
             self.work(body)
         finally:
@@ -83,7 +83,7 @@ class ReportServer(rpclab.BaseServer):
     def __init__(self):
         super().__init__("reports")
 
-    def on_request(self, ch, method, props, body):
+    def on_request(self, ch, method, properties, body):
         def run():
             self.work(body)
             self.connection.add_callback_threadsafe(lambda: ch.basic_ack(method.delivery_tag))
@@ -92,16 +92,16 @@ class ReportServer(rpclab.BaseServer):
 """,
     },
     "04-end-the-loop": {
-        "a second try, then refused": """
-def on_request(ch, method, props, body):
+        "a second try, then rejected": """
+def on_request(ch, method, properties, body):
     x, comma, y = body.decode().partition(",")
     if not (x.isdigit() and y.isdigit()):
         return ch.basic_nack(method.delivery_tag, requeue=not method.redelivered)
     ch.basic_publish("", "totals", str(int(x) + int(y)))
     ch.basic_ack(method.delivery_tag)
 """,
-        "put aside by hand": """
-def on_request(ch, method, props, body):
+        "quarantined by hand": """
+def on_request(ch, method, properties, body):
     try:
         total = sum(map(int, body.split(b",")))
     except ValueError:
@@ -117,7 +117,7 @@ class Archivist(rpclab.BaseServer):
     def __init__(self):
         super().__init__("letters")
 
-    def on_request(self, ch, method, props, body):
+    def on_request(self, ch, method, properties, body):
         ch.basic_publish("", "archive", body)
         ch.basic_ack(method.delivery_tag)
 """,

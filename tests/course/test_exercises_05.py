@@ -1,4 +1,4 @@
-"""Lesson 05: the wrong answers that people give, and what they are told."""
+"""Lesson 05: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ DECLARE = "        self.channel.queue_declare(rpclab.FIBONACCI_QUEUE, durable=Tr
 SERVER_ACK = "        ch.basic_ack(delivery_tag=method.delivery_tag)\n"
 BODY = "        response = self.fib(int(body))\n"
 OWN_QUEUE = 'self.channel.queue_declare("", exclusive=True).method.queue'
-TAKE = "        for method, props, body in self.channel.consume(self.callback_queue, auto_ack=True):\n" \
+TAKE = "        for method, properties, body in self.channel.consume(self.callback_queue, auto_ack=True):\n" \
        "            return int(body)\n"
 BY_ID = "answers[id] for id in ids"
-IDS = "[str(uuid.uuid4()) for _ in questions]"
+IDS = "[str(uuid.uuid4()) for _ in requests]"
 COLLECT = """\
-    for method, props, body in channel.consume(callback_queue, auto_ack=True):
-        if props.correlation_id in ids:
-            answers[props.correlation_id] = int(body)
-        if len(answers) == len(questions):
+    for method, properties, body in channel.consume(callback_queue, auto_ack=True):
+        if properties.correlation_id in ids:
+            answers[properties.correlation_id] = int(body)
+        if len(answers) == len(requests):
             channel.cancel()
             return [answers[id] for id in ids]
 """
 WAIT_FOR_IT = """\
-        for method, props, body in channel.consume(callback_queue, auto_ack=True):
-            if props.correlation_id == id:
+        for method, properties, body in channel.consume(callback_queue, auto_ack=True):
+            if properties.correlation_id == id:
                 answers[id] = int(body)
                 break
     channel.cancel()
@@ -33,36 +33,36 @@ WAIT_FOR_IT = """\
 """
 
 WRONG = {
-    "05-mend-the-server": {
-        "no queue": ([(DECLARE, "")], "nobody has declared it.*queue_declare"),
+    "05-fix-the-server": {
+        "no queue": ([(DECLARE, "")], "no program has declared it.*queue_declare"),
         "a name that is not there": (
-            [("method, props, body):", "method, properties, body):")],
+            [("=properties.", "=props.")],
             "third argument `properties` and then uses `props`.*back in the queue",
         ),
-        "no correlation id": ([("properties=reply, ", "")], "`55`, and without a correlation id"),
+        "no correlation id": ([("properties=reply, ", "")], "`55`, without a correlation id"),
         "an id of its own": (
-            [("correlation_id=props.correlation_id", 'correlation_id="1"')], "id `1`, which no request had",
+            [("correlation_id=properties.correlation_id", 'correlation_id="1"')], "id `1`, which no request had",
         ),
         "acknowledged first": (
             [(SERVER_ACK, ""), (BODY, SERVER_ACK + BODY)], "acknowledgement of `10` first and its reply afterwards",
         ),
-        "never acknowledged": ([(SERVER_ACK, "")], "did not acknowledge: 2 unacked"),
+        "never acknowledged": ([(SERVER_ACK, "")], "did not acknowledge: 1 unacked"),
         "a fixed callback queue": (
-            [("routing_key=props.reply_to", "routing_key=rpclab.FIBONACCI_CALLBACK_QUEUE")],
-            "published its answer to `fibonacci_callback`",
+            [("routing_key=properties.reply_to", "routing_key=rpclab.FIBONACCI_CALLBACK_QUEUE")],
+            "published its reply to `fibonacci_callback`",
         ),
         "wrong numbers": ([("n if n < 2", "1 if n < 2")], "is `89`, where `55` is right"),
         "never consumes": ([("        self.channel.start_consuming()\n", "")], "Your code returned `None`"),
     },
-    "05-mend-the-client": {
+    "05-fix-the-client": {
         "never consumes": ([(TAKE, "")], "`add` returned `None`: your client never consumed from its callback queue"),
-        "asks once, too early": (
+        "looks once, too early": (
             [(TAKE, "        return int(self.channel.basic_get(self.callback_queue, auto_ack=True)[2])\n")],
-            "`basic_get`, which looks once, and the reply was not there yet.*Your code raised `TypeError",
+            "`basic_get`, which looks once, before the reply was there.*Your code raised `TypeError",
         ),
         "no callback queue": (
             [(OWN_QUEUE, "rpclab.ADDITION_CALLBACK_QUEUE")],
-            "use queue `addition_callback`, and nobody has declared it",
+            "use queue `addition_callback`, and no program has declared it",
         ),
         "no reply_to": ([("reply_to=self.callback_queue", "")], "no `reply_to`"),
         "text instead of a number": (
@@ -71,35 +71,35 @@ WRONG = {
         "waits without processing": (
             [(TAKE, "        self.channel.basic_consume(self.callback_queue, print, auto_ack=True)\n"
                     "        while True:\n            pass\n")],
-            "did not come back.*process_data_events",
+            "did not return.*process_data_events",
         ),
-        "does not ask": ([(TAKE, "        return x + y\n"), ("routing_key=", "routing_key='x' + ")], "was not asked"),
-        "asks and does not listen": ([(TAKE, "        return x + y\n")], "took no reply"),
+        "sends no request": ([(TAKE, "        return x + y\n"), ("routing_key=", "routing_key='x' + ")], "no request"),
+        "sends and does not listen": ([(TAKE, "        return x + y\n")], "took no reply"),
     },
-    "05-whose-answer": {
+    "05-whose-reply": {
         "no ids": (
             [("reply_to=callback_queue, correlation_id=id", "reply_to=callback_queue"),
-             ("if props.correlation_id in ids:", "if True:"),
-             ("answers[props.correlation_id]", "answers[len(answers)]"), (BY_ID, "*answers.values()")],
+             ("if properties.correlation_id in ids:", "if True:"),
+             ("answers[properties.correlation_id]", "answers[len(answers)]"), (BY_ID, "*answers.values()")],
             "carry no correlation id",
         ),
-        "one id for all": ([(IDS, '["same"] * len(questions)')], "the same correlation id, `same`"),
-        "strangers welcome": (
-            [("if props.correlation_id in ids:", "if True:"), (BY_ID, "*answers.values()")],
+        "one id for all": ([(IDS, '["same"] * len(requests)')], "the same correlation id, `same`"),
+        "takes the unmatched reply": (
+            [("if properties.correlation_id in ids:", "if True:"), (BY_ID, "*answers.values()")],
             "took `999` for an answer",
         ),
-        "in the order of the answers": ([(BY_ID, "*answers.values()")], "not as integers in the order"),
-        "as text": ([("int(body)", "body.decode()")], r"not as integers.*\[\['8', '42', '2'\]"),
+        "in the order of the replies": ([(BY_ID, "*answers.values()")], "should be integers, in the order"),
+        "as text": ([("int(body)", "body.decode()")], r"should be integers.* not `\[\['8', '42', '2'\]"),
         "one after the other": (
             [("    answers = {}\n", ""), ("    ids =", "    answers = {}\n    ids ="),
-             ("question, properties)\n", "question, properties)\n" + WAIT_FOR_IT), (COLLECT, "")],
-            "one round trip after the other",
+             ("request, properties)\n", "request, properties)\n" + WAIT_FOR_IT), (COLLECT, "")],
+            "a round trip for each request",
         ),
     },
 }
 
 ALSO_RIGHT = {
-    "05-mend-the-server": {
+    "05-fix-the-server": {
         "with the base class": """
 class FibonacciServer(rpclab.BaseServer):
     def __init__(self):
@@ -108,9 +108,9 @@ class FibonacciServer(rpclab.BaseServer):
     def fib(self, n):
         return n if n < 2 else self.fib(n - 1) + self.fib(n - 2)
 
-    def on_request(self, ch, method, props, body):
-        ch.basic_publish("", props.reply_to, str(self.fib(int(body))), pika.BasicProperties(
-            correlation_id=props.correlation_id))
+    def on_request(self, ch, method, properties, body):
+        ch.basic_publish("", properties.reply_to, str(self.fib(int(body))), pika.BasicProperties(
+            correlation_id=properties.correlation_id))
         ch.basic_ack(method.delivery_tag)
 """,
         "as a service": """
@@ -125,7 +125,7 @@ class FibonacciServer(rpclab.RpcServer):
         return a
 """,
     },
-    "05-mend-the-client": {
+    "05-fix-the-client": {
         "as in the official tutorial, and with ids": """
 class AddClient:
     def __init__(self):
@@ -135,8 +135,8 @@ class AddClient:
         self.channel.basic_consume(self.queue, self.on_response, auto_ack=True)
         self.replies = {}
 
-    def on_response(self, ch, method, props, body):
-        self.replies[props.correlation_id] = body
+    def on_response(self, ch, method, properties, body):
+        self.replies[properties.correlation_id] = body
 
     def add(self, x, y):
         import uuid
@@ -157,7 +157,7 @@ class AddClient:
     def add(self, x, y):
         properties = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to")
         self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
-        return next(int(body) for method, props, body in self.replies if method)
+        return next(int(body) for method, properties, body in self.replies if method)
 """,
         "with the named callback queue": """
 class AddClient:
@@ -168,7 +168,7 @@ class AddClient:
     def add(self, x, y):
         properties = pika.BasicProperties(reply_to=rpclab.ADDITION_CALLBACK_QUEUE)
         self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
-        method, props, body = next(self.channel.consume(rpclab.ADDITION_CALLBACK_QUEUE))
+        method, properties, body = next(self.channel.consume(rpclab.ADDITION_CALLBACK_QUEUE))
         self.channel.basic_ack(method.delivery_tag)
         return int(body)
 """,
@@ -178,17 +178,17 @@ class AddClient(rpclab.AddClient):
         return self.call(x, y)
 """,
     },
-    "05-whose-answer": {
-        "numbered questions, a queue for each": """
-def ask(channel, questions):
+    "05-whose-reply": {
+        "numbered requests, a queue for each": """
+def add_all(channel, requests):
     answers = []
-    queues = [channel.queue_declare("", exclusive=True).method.queue for _ in questions]
-    for number, (queue, question) in enumerate(zip(queues, questions)):
+    queues = [channel.queue_declare("", exclusive=True).method.queue for _ in requests]
+    for number, (queue, request) in enumerate(zip(queues, requests)):
         properties = pika.BasicProperties(reply_to=queue, correlation_id=str(number))
-        channel.basic_publish("", rpclab.ADDITION_QUEUE, question, properties)
+        channel.basic_publish("", rpclab.ADDITION_QUEUE, request, properties)
     for number, queue in enumerate(queues):
-        for method, props, body in channel.consume(queue, auto_ack=True):
-            if props.correlation_id == str(number):
+        for method, properties, body in channel.consume(queue, auto_ack=True):
+            if properties.correlation_id == str(number):
                 answers.append(int(body))
                 break
         channel.cancel()

@@ -1,4 +1,4 @@
-"""Lesson 06: the wrong answers that people give, and what they are told."""
+"""Lesson 06: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -9,77 +9,77 @@ from rpclab.course import catalogue
 
 LOOP = "        while self.response is None:\n"
 PROCESS = "    self.channel.connection.process_data_events(time_limit=None)\n"
-ONLY_MINE = "if props.correlation_id == self.correlation_id:"
+ONLY_MINE = "if properties.correlation_id == self.correlation_id:"
 CONSUME = "        self.channel.basic_consume(self.callback_queue, self.on_response, auto_ack=True)\n"
 PUBLISH = '        self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)\n'
-AS_LONG = "while len(answers) < len(questions) and (left := deadline - time.monotonic()) > 0:\n"
-FOR_EVER = "while len(answers) < len(questions):\n"
+AS_LONG = "while len(answers) < len(requests) and (left := deadline - time.monotonic()) > 0:\n"
+FOREVER = "while len(answers) < len(requests):\n"
 RETURN = "    return [answers.get(id) for id in ids]\n"
 ACK = "        ch.basic_ack(method.delivery_tag)\n"
-TELL = '            ch.basic_publish("", props.reply_to, json.dumps(said), reply)\n'
+ERROR_REPLY = '            ch.basic_publish("", properties.reply_to, text, reply)\n'
 OWN_QUEUE = 'self.channel.queue_declare("", exclusive=True).method.queue\n'
 SHARED = "rpclab.ADDITION_CALLBACK_QUEUE\n"
 DURABLE = "        self.channel.queue_declare(self.callback_queue, durable=True)\n"
 
 WRONG = {
-    "06-a-stray-first": {
+    "06-unmatched-first": {
         "once, and for longer": (
             [(LOOP + "        " + PROCESS, "    " + PROCESS.replace("None", "5"))],
-            "stray was delivered to your client, which stopped waiting, and when the answer came, nobody",
+            "got an unmatched reply and stopped waiting, before its own reply came",
         ),
-        "takes what comes": ([(ONLY_MINE, "if True:")], "took the stray `999` for an answer.*`not yours`"),
+        "takes what comes": ([(ONLY_MINE, "if True:")], "took `999` for an answer.*`no request of yours`"),
         "waits without processing": (
-            [(PROCESS, "    pass\n")], "reply `8` was delivered to your client, and it did not come back",
+            [(PROCESS, "    pass\n")], "reply `8` was delivered to your client, and `add` did not return",
         ),
-        "never consumes": ([(CONSUME, "")], "never consumed from its callback queue: the stray still lies there"),
-        "does not ask": ([(PUBLISH, "        return x + y\n")], "No request `3,5` has come"),
-        "asks and does not listen": ([(LOOP, "        return x + y\n" + LOOP)], "took no reply"),
+        "never consumes": ([(CONSUME, "")], "never consumed from its callback queue: nothing was delivered"),
+        "sends no request": ([(PUBLISH, "        return x + y\n")], "No request `3,5` has reached"),
+        "sends requests and takes no reply": ([(LOOP, "        return x + y\n" + LOOP)], "took no reply"),
         "no reply_to": ([("reply_to=self.callback_queue, ", "")], "no `reply_to`"),
     },
     "06-one-deadline": {
-        "no end": ([(AS_LONG, FOR_EVER), ("limit=left", "limit=1")], "`ask_all` has not come back"),
-        "only once": ([(AS_LONG, "if left := timeout:\n")], "`.None, None, None.` before its 0.8 s were over"),
+        "no end": ([(AS_LONG, FOREVER), ("limit=left", "limit=1")], "`add_all` did not return"),
+        "only once": ([(AS_LONG, "if left := timeout:\n")], "`.None, None, None.` before its 1.5 s were over"),
         "the whole time in each turn": (
             [("limit=left", "limit=timeout")],
-            "came back too late. Strays came in between, and each of them gave it the whole time",
+            "returned too late. Unmatched replies came, and each of them gave it the whole time",
         ),
         "raises": (
             [(RETURN, "    if len(answers) < len(ids):\n        raise TimeoutError('too late')\n" + RETURN)],
-            "Nobody answers `1,1` in time. Your code raised `TimeoutError: too late`.*`None` in the place",
+            "does not reply to `1,1`. Your code raised `TimeoutError: too late`.*`None` in the place",
         ),
         "sleeps": (
             [(AS_LONG, "if True:\n"), ("process_data_events(time_limit=left)", "sleep(timeout)")],
-            "second round each question was answered at once, and `ask_all` went on waiting",
+            "second round all replies came at once, and `add_all` waited on",
         ),
-        "strangers welcome": (
-            [("if props.correlation_id in ids:", "if True:"), (RETURN, "    return list(answers.values())\n")],
+        "takes unmatched replies": (
+            [("if properties.correlation_id in ids:", "if True:"), (RETURN, "    return list(answers.values())\n")],
             r"returned `\[999",
         ),
     },
-    "06-error-is-an-answer": {
-        "still silent": ([(TELL, "")], "acknowledged it, and the wire shows no reply"),
-        "raised again": ([(TELL, "            raise\n")], "`3,five` ended the server.*raised `ValueError"),
+    "06-error-is-a-reply": {
+        "still silent": ([(ERROR_REPLY, "")], "acknowledged `3,five` and published no reply"),
+        "raised again": ([(ERROR_REPLY, "            raise\n")], "`3,five` ended the server.*raised `ValueError"),
         "another try": (
-            [(TELL, "            return ch.basic_nack(method.delivery_tag, requeue=True)\n")], "`3,five` goes round",
+            [(ERROR_REPLY, "            return ch.basic_nack(method.delivery_tag, requeue=True)\n")], "`3,five` loops",
         ),
         "no correlation id": (
-            [('correlation_id=props.correlation_id, type="error"', 'type="error"')],
-            r"without a correlation id.*dropped it; its call timed out",
+            [('correlation_id=properties.correlation_id, type="error"', 'type="error"')],
+            "without a correlation id.*dropped it. Its call timed out",
         ),
-        "no type": ([(', type="error"', "")], "nothing on it says that it is an error"),
-        "no JSON": ([("json.dumps(said)", "str(error)")], "error reply to `3,five` says `invalid literal.*cannot read"),
+        "no type": ([(', type="error"', "")], "nothing marks it as an error"),
+        "no JSON": ([("text, reply", "str(error), reply")], "error reply to `3,five` is `invalid literal.*cannot read"),
         "not acknowledged": (
-            [(ACK, ""), (TELL, TELL + "        else:\n    " + ACK)],
-            "`3,five` was answered and not acknowledged: 1 unacked",
+            [(ACK, ""), (ERROR_REPLY, ERROR_REPLY + "        else:\n    " + ACK)],
+            "replied to `3,five` and did not acknowledge it: 1 unacked",
         ),
-        "all of them errors": ([('split(",")', 'split(";")')], "`3,5` is not: its caller got no sum"),
-        "wrong sums": ([("str(x + y)", "str(x * y)")], "`3,5` was answered by `15`, where `8` is right"),
-        "acknowledged twice": ([(TELL, TELL + "    " + ACK)], "same delivery twice"),
+        "all of them errors": ([('split(",")', 'split(";")')], "`3,5` does not: its client got no sum"),
+        "wrong sums": ([("str(x + y)", "str(x * y)")], "reply to `3,5` is `15`, where `8` is right"),
+        "acknowledged twice": ([(ERROR_REPLY, ERROR_REPLY + "    " + ACK)], "same delivery twice"),
     },
     "06-stolen-replies": {
         "less patient": (
             [(OWN_QUEUE, SHARED + DURABLE), ("timeout=1", "timeout=0.4")],
-            r"[12] of 3 replies to `AddClient` came to `OtherClient`.*consume from `addition_callback`",
+            r"[12] of 3 replies for `AddClient` went to `OtherClient`.*consume from `addition_callback`",
         ),
         "exclusive, by name": (
             [(OWN_QUEUE, SHARED + DURABLE.replace("durable", "exclusive"))],
@@ -88,15 +88,15 @@ WRONG = {
         "left behind": (
             [(OWN_QUEUE, 'f"callback-{uuid.uuid4()}"\n' + DURABLE)], "the broker still has 2 callback queues",
         ),
-        "asks and does not listen": (
+        "sends requests and takes no reply": (
             [(CONSUME, ""), ("        while id", "        return x + y\n        while id")],
-            "the replies were not taken",
+            "took no reply",
         ),
     },
 }
 
 ALSO_RIGHT = {
-    "06-a-stray-first": {
+    "06-unmatched-first": {
         "with consume": """
 class AddClient:
     def __init__(self):
@@ -108,37 +108,37 @@ class AddClient:
         id = str(uuid.uuid4())
         properties = pika.BasicProperties(reply_to=self.queue, correlation_id=id)
         self.channel.basic_publish("", rpclab.ADDITION_QUEUE, f"{x},{y}", properties)
-        for method, props, body in self.channel.consume(self.queue, auto_ack=True):
-            if props.correlation_id == id:
+        for method, properties, body in self.channel.consume(self.queue, auto_ack=True):
+            if properties.correlation_id == id:
                 return int(body)
 """,
     },
     "06-one-deadline": {
         "with an inactivity timeout": """
-def ask_all(channel, questions, timeout):
+def add_all(channel, requests, timeout):
     import time, uuid
     deadline = time.monotonic() + timeout
     queue = channel.queue_declare("", exclusive=True).method.queue
-    asked = {str(uuid.uuid4()): question for question in questions}
-    for id, question in asked.items():
+    asked = {str(uuid.uuid4()): request for request in requests}
+    for id, request in asked.items():
         properties = pika.BasicProperties(reply_to=queue, correlation_id=id)
-        channel.basic_publish("", rpclab.ADDITION_QUEUE, question, properties)
+        channel.basic_publish("", rpclab.ADDITION_QUEUE, request, properties)
     answers = dict.fromkeys(asked)
-    for method, props, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.05):
-        if method and props.correlation_id in answers:
-            answers[props.correlation_id] = int(body)
+    for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.05):
+        if method and properties.correlation_id in answers:
+            answers[properties.correlation_id] = int(body)
         if None not in answers.values() or time.monotonic() > deadline:
             channel.cancel()
             return list(answers.values())
 """,
         "with the course's own": """
-def ask_all(channel, questions, timeout):
+def add_all(channel, requests, timeout):
     with rpclab.RpcClient(rpclab.ADDITION_QUEUE, timeout=timeout) as client:
-        futures = [client.submit(question) for question in questions]
+        futures = [client.submit(request) for request in requests]
         return [None if future.exception() else int(future.result()) for future in futures]
 """,
     },
-    "06-error-is-an-answer": {
+    "06-error-is-a-reply": {
         "as a service": """
 class AdditionServer(rpclab.RpcServer):
     def __init__(self):
@@ -163,7 +163,7 @@ class AddClient:
         self.queue = self.channel.queue_declare(f"answers-{uuid.uuid4()}", durable=True, auto_delete=True).method.queue
         self.channel.basic_consume(self.queue, self.on_response, auto_ack=True)
 
-    def on_response(self, ch, method, props, body):
+    def on_response(self, ch, method, properties, body):
         self.answer = int(body)
 
     def add(self, x, y):

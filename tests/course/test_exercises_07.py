@@ -1,4 +1,4 @@
-"""Lesson 07: the wrong answers that people give, and what they are told."""
+"""Lesson 07: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -14,76 +14,102 @@ START = "    for process in process_pool:\n        process.start()\n"
 JOIN = "    for process in process_pool:\n        process.join()\n"
 SUBMIT = "    futures = [client.submit(n) for n in numbers]\n"
 COLLECT = "    return [future.result() for future in futures]\n"
-QOS = "        self.channel.basic_qos(prefetch_count=1)\n"
-CONSUME = '        self.channel.basic_consume("naps", self.on_request)\n'
-NAP = "        self.connection.sleep(float(body))\n"
+HANDLER = "        self.stopping = True\n        self.stop()\n"
+IF_STOPPING = "        if self.stopping:\n            "
+RETURN = "            return  # the broker requeues it when the connection closes\n"
 ACK = "        ch.basic_ack(method.delivery_tag)\n"
 
 WRONG = {
     "07-own-connection": {
-        "made early, handed over as an argument": (
+        "made early, passed as an argument": (
             [(f"def run_server():\n{MAKE}", "def run_server(server):\n"), (POOL, MAKE + POOL),
              ("target=run_server,", "target=run_server, args=(server,),")],
             "broker sees one connection, `Script-0`: it was opened by the script",
         ),
         "one for each, made early": (
             [("target=run_server,", "target=rpclab.FibonacciServer().start,")],
-            "the script opened both of them, before the child was there.*stays unacked",
+            "the script opened both of them, before the child that uses it started.*stay unacked",
         ),
         "threads": (
             [("import multiprocessing", "import threading"), ("multiprocessing.Process", "threading.Thread")],
-            "two consumers, and no two processes",
+            "two consumers, but one process",
         ),
-        "called instead of handed over": ([("target=run_server,", "target=run_server(),")], "without parentheses"),
+        "called instead of passed": ([("target=run_server,", "target=run_server(),")], "without parentheses"),
         "one after the other": (
             [(JOIN, ""), (START, START + "        process.join()\n")], "One process consumes from `fibonacci`",
         ),
-        "never started": ([(START, ""), (JOIN, "")], "script came to its end.*Your code returned `None`"),
+        "never started": ([(START, ""), (JOIN, "")], "script ended.*Your code returned `None`"),
         "joined before they start": ([(START, "")], "raised `AssertionError: can only join a started process`"),
         "none at all": ([("range(2)", "range(0)"), (JOIN, JOIN + "    import time\n    time.sleep(60)\n")],
-                        "nobody consumes from `fibonacci`"),
-        "too many": ([("range(2)", "range(4)")], "More than 2 consumers came"),
-        "does not answer": (
+                        "no process consumes from `fibonacci`"),
+        "too many": ([("range(2)", "range(4)")], "more than 2 consumers"),
+        "wrong answers": (
             [("server.start()", "server.handle = lambda body: 8\n    server.start()")],
             r"fib of 10, 11, 12, 13.*\['8', '8', '8', '8'\]",
         ),
     },
     "07-all-at-once": {
-        "a receipt, and handed in at once": (
+        "waits for each future at once": (
             [(SUBMIT, ""), (COLLECT, "    return [client.submit(n).result() for n in numbers]\n")],
-            "4 by `FibonacciServer-0` and 4 by `FibonacciServer-1`, and at no time was more than one under way",
+            "4 by `FibonacciServer-0` and 4 by `FibonacciServer-1`, and never more than one was in flight",
         ),
-        "in the order of the answers": (
+        "in the order of the replies": (
             [(COLLECT, "    from concurrent.futures import as_completed\n"
                        "    return [future.result() for future in as_completed(futures)]\n")],
             "in the order in which they came",
         ),
-        "receipts": ([(COLLECT, "    return futures\n")], "A future is a receipt"),
+        "futures": ([(COLLECT, "    return futures\n")], "A future is a receipt"),
         "does the work itself": (
             [(SUBMIT, "    fib = lambda n: n if n < 2 else fib(n - 1) + fib(n - 2)\n"),
              (COLLECT, "    return list(map(fib, numbers))\n")],
-            "0 of 8 requests came to `fibonacci`",
+            "0 of 8 requests reached `fibonacci`",
         ),
-        "asks everything twice": (
+        "sends everything twice": (
             [(COLLECT, "    [client.submit(n) for n in numbers][-1].result()\n" + COLLECT)], "it took 16 requests",
         ),
         "only the first": (
             [(COLLECT, "    return futures[0].result()\n")], r"returned `46368`.* should have been `\[46368",
         ),
     },
-    "07-fair-shares": {
-        "a limit too high": ([("prefetch_count=1)", "prefetch_count=10)")], r"2 of 5 short jobs lay.*Your limit is 10"),
-        "no limit, said so": ([("prefetch_count=1)", "prefetch_count=0)")], "Your limit is 0, which means none"),
-        "too late": ([(QOS, ""), (CONSUME, CONSUME + QOS)], "You set a limit, and too late"),
-        "no limit, and another name": ([(QOS, ""), ("props, body", "properties, body")], "Nobody has told the broker"),
-        "auto_ack": ([("self.on_request)", "self.on_request, auto_ack=True)"), (ACK, "")], "`auto_ack=True`"),
-        "acknowledged before the work": (
-            [(NAP + ACK, ACK + NAP)],
-            "acknowledged long before its nap could be over.* which lay there until the nap was over",
+    "07-stop-cleanly": {
+        "only the signal is recorded": (
+            [("        self.stop()\n", "")],
+            "replied to `report 1`, and still runs: its 3 prefetched requests stay unacked",
         ),
-        "no nap": ([(NAP, "")], "took that worker for free, and sent it the next"),
-        "never acknowledged": ([(ACK, "")], "`0.9` was not acknowledged. 2 are unacked, 4 wait"),
-    },
+        "ends at once": (
+            [(HANDLER, "        raise SystemExit\n")], "ended the worker too early, in the middle.*called `sys.exit`",
+        ),
+        "closes the connection at once": (
+            [(HANDLER, "        self.connection.close()\n")], "ended the worker too early.*Your code raised",
+        ),
+        "no handler": (
+            [("        signal.signal(signal.SIGTERM, self.on_sigterm)\n", "")],
+            r"ended the worker at once \(exit code -15\), in the middle of `report 1`: no reply was sent",
+        ),
+        "ignores it": ([("self.on_sigterm)", "signal.SIG_IGN)")], "still runs: SIGTERM had no effect"),
+        "works on what it has prefetched": ([(RETURN, "            pass\n")], "processed [23] more of its prefetched"),
+        "drops what it has prefetched": (
+            [(RETURN, "            return ch.basic_reject(method.delivery_tag, requeue=False)\n")],
+            "of the other 3 requests are back in the queue, and the rest is lost",
+        ),
+        "acknowledges what it has prefetched": (
+            [(RETURN, "            return ch.basic_ack(method.delivery_tag)\n")],
+            "acknowledged `report 2` without working on it",
+        ),
+        "leaves before the acknowledgement": (
+            [(ACK, IF_STOPPING + "return\n" + ACK)],
+            "replied to `report 1` and ended without acknowledging",
+        ),
+        "stops only between requests": (
+            [("        self.stop()\n", ""), (ACK, ACK + IF_STOPPING + "ch.stop_consuming()\n")],
+            "an idle one does not",
+        ),
+        "leaves with an error": (
+            [(ACK, ACK + IF_STOPPING + "sys.exit(self.connection.close() or 1)\n"), ("import", "import sys,")],
+            "not cleanly: your code called `sys.exit` in `on_request`.*any exit code but 0",
+        ),
+        "never works": ([("self.work(body)", "b'done'")], "did not begin the work"),
+        },
 }
 
 ALSO_RIGHT = {
@@ -124,53 +150,61 @@ def run_servers():
     },
     "07-all-at-once": {
         "calls in threads": """
-def ask_all(client, numbers):
+def call_all(client, numbers):
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(len(numbers)) as threads:
         return list(threads.map(client.call, numbers))
 """,
         "coroutines": """
-def ask_all(client, numbers):
+def call_all(client, numbers):
     import asyncio
 
-    async def ask():
-        return await asyncio.gather(*map(client.ask, numbers))
+    async def gather():
+        return await asyncio.gather(*map(client.call_async, numbers))
 
-    return asyncio.run(ask())
+    return asyncio.run(gather())
 """,
     },
-    "07-fair-shares": {
-        "with the base class": """
-class NapServer(rpclab.BaseServer):
-    def __init__(self):
-        super().__init__("naps")
+    "07-stop-cleanly": {
+        "hands back at once": """
+import signal
 
-    def on_request(self, ch, method, props, body):
-        self.connection.sleep(float(body))
+class ReportServer(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__("reports")
+        self.channel.basic_qos(prefetch_count=3)
+        self.stopping = False
+
+    def start(self):
+        def on_sigterm(*_):
+            self.stopping = True
+            self.connection.add_callback_threadsafe(self.channel.stop_consuming)
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+        super().start()
+        raise SystemExit
+
+    def on_request(self, ch, method, properties, body):
+        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
+        ch.basic_publish("", properties.reply_to, self.work(body), reply)
+        ch.basic_ack(method.delivery_tag)
+        if self.stopping:
+            ch.stop_consuming()
+""",
+        "nothing prefetched": """
+import signal
+
+class ReportServer(rpclab.BaseServer):
+    def __init__(self):
+        super().__init__("reports")
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+
+    def on_request(self, ch, method, properties, body):
+        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
+        ch.basic_publish("", properties.reply_to, self.work(body), reply)
         ch.basic_ack(method.delivery_tag)
 """,
-        "as a service": """
-import time
-
-class NapServer(rpclab.RpcServer):
-    def __init__(self):
-        super().__init__("naps")
-
-    def handle(self, body):
-        time.sleep(float(body))
-        return "awake"
-""",
-        "taken one by one": """
-class NapServer:
-    def start(self):
-        channel = pika.BlockingConnection(rpclab.connection_parameters()).channel()
-        channel.queue_declare("naps", durable=True)
-        channel.basic_qos(prefetch_count=1)
-        for method, props, body in channel.consume("naps"):
-            channel.connection.sleep(float(body))
-            channel.basic_ack(method.delivery_tag)
-""",
-    },
+        },
 }
 
 
@@ -187,7 +221,7 @@ def test_another_good_way_is_right_as_well(id, way):
     assert_says(exercise.check(cell(ALSO_RIGHT[id][way], exercise.name)), "right", "")
 
 
-@pytest.mark.parametrize("mistake", [None, "made early, handed over as an argument", "one after the other"])
+@pytest.mark.parametrize("mistake", [None, "made early, passed as an argument", "one after the other"])
 def test_the_processes_of_a_checked_script_end_with_the_check(tmp_path, mistake):
     exercise = catalogue.exercise("07-own-connection")
     pids = tmp_path / "pids"

@@ -1,4 +1,4 @@
-"""Lesson 10: the wrong answers that people give, and what they are told."""
+"""Lesson 10: wrong answers that people give, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ UNBIND = "channel.queue_unbind(queue, exchange, routing_key=key)"
 
 WRONG = {
     "10-delete-abandoned": {
-        "all that nobody consumes from": (
-            [(ABANDONED, 'consumers == "0"')], "`addition` was deleted, and with it 2 requests.*no callback queue",
+        "every queue without a consumer": (
+            [(ABANDONED, 'consumers == "0"')], "`addition` was deleted, and 2 requests.*no callback queue",
         ),
         "the requests purged": (
             [(ABANDONED, 'name == "addition"'), ("delete_queue", "purge_queue")],
-            "`addition` was purged, and with that 2 requests",
+            "`addition` was purged, and 2 requests",
         ),
         "those in use": (
-            [(ABANDONED, 'consumers != "0"')], "`callback.eve` was deleted under its consumer.*cancelled",
+            [(ABANDONED, 'consumers != "0"')], "`callback.eve` was deleted, though a client consumes.*cancelled",
         ),
         "those in use purged": (
             [(ABANDONED, 'consumers != "0"'), ("delete_queue", "purge_queue")],
-            "`callback.eve` was purged.*the 2 answers.* has the 1 that it held unacked",
+            "`callback.eve` was purged.*keeps the 1 reply.*lost the 2",
         ),
-        "purged instead of deleted": ([("delete_queue", "purge_queue")], "`callback.anna` was purged.*still there"),
+        "purged instead of deleted": ([("delete_queue", "purge_queue")], "`callback.anna` was purged.*still exists"),
         "only those with messages": (
             [('"consumers"', '"consumers", "messages"'), ("name, consumers =", "name, consumers, messages ="),
              (ABANDONED, f'{ABANDONED} and messages != "0"')],
-            "`callback.ben` is still there. It is empty, and abandoned all the same",
+            "`callback.ben` still exists. It is empty, and abandoned anyway",
         ),
-        "a number instead of text": ([('"0"', "0")], "`callback.anna` is still there, with its message"),
-        "the heading as well": ([("[1:]", ""), (ABANDONED, "int(consumers) == 0")], "work is not done.*`ValueError"),
+        "a number instead of text": ([('"0"', "0")], "`callback.anna` still exists, with its message"),
+        "the heading as well": ([("[1:]", ""), (ABANDONED, "int(consumers) == 0")], "work is not "
+        "finished.*`ValueError"),
     },
     "10-left-behind": {
         "one binding of three": (
             [(UNBIND, f'{UNBIND} if key == "add" else None')],
-            "2 of them came into `audit`.*from `events` by `#`, `requests` by `fib`",
+            "2 of them reached `audit`.*from `events` by `#`, `requests` by `fib`",
         ),
-        "one exchange of two": ([(" and exchange", ' and exchange == "requests"')], "1 of them came.*`events` by `#`"),
+        "one exchange of two": ([(" and exchange", ' and exchange == "requests"')], "1 of them reached.*`events` by "
+        "`#`"),
         "the default exchange, too": ([(" and exchange", "")], "403 ACCESS_REFUSED.*default exchange"),
-        "the queue deleted": ([(UNBIND, "channel.queue_delete(queue)")], "deleted `audit`.*so did the 2 messages"),
-        "the queue purged": ([(UNBIND, "channel.queue_purge(queue)")], "held 2 messages that were to be kept"),
+        "the queue deleted": ([(UNBIND, "channel.queue_delete(queue)")], "deleted `audit`.*also the 2 messages"),
+        "the queue purged": ([(UNBIND, "channel.queue_purge(queue)")], "held 2 messages that you should keep"),
         "other people's bindings, too": (
             [("destination == queue and exchange", "exchange"), (UNBIND, UNBIND.replace("queue,", "destination,"))],
             "does not reach `addition` any more.*in service",
@@ -60,21 +62,26 @@ WRONG = {
     },
     "10-live-counts": {
         "without the parameters": (
-            [(LIVE, "")], "ended the service.*`KeyError: 'messages_ready'` in `waiting`.*of a queue that is new",
+            [(LIVE, "")], r"`addition`.*\. The API collects its numbers every few seconds unless you make it ask",
+        ),
+        "one of the two parameters": (
+            [(', "enable_queue_totals": "true"', "")],
+            "ended the service.*`KeyError: 'messages_ready'` in `waiting`.*has no such entry. The API collects its num",
         ),
         "nothing instead of an error": (
             [(LIVE, ""), ('found["messages_ready"]', 'found.get("messages_ready", 0)')],
-            "said `0`, and the queue itself says that 3 messages wait.*every few seconds",
+            # 3 where the API has just collected its numbers: then the second answer is wrong.
+            "replied `[03]`, and the queue itself says that [34] messages wait.*every few seconds",
         ),
         "those that are unacked as well": (
-            [('"messages_ready"', '"messages"')], "said `5`, and 4 messages wait.* counted the 1 that a consumer holds",
+            [('"messages_ready"', '"messages"')], "replied `5`, and 4 messages wait.*counted the 1 that a consumer",
         ),
-        "another queue": ([("== queue", '== "audit"')], "said `7`, which is true of `audit`"),
+        "another queue": ([("== queue", '== "audit"')], "replied `7`, which is the count of `audit`"),
         "what it once was": (
             [("def waiting(api, vhost, queue):\n", "def waiting(api, vhost, queue, known={}):\n    if known:\n"
               "        return known[queue]\n"), ("return found", "return known.setdefault(queue, found"),
              ('"messages_ready"]', '"messages_ready"])')],
-            "said `3`, and the queue itself says that 4 messages wait",
+            "replied `3`, and the queue itself says that 4 messages wait",
         ),
         "no such page": ([("/queues/", "/queue/")], "ended the service. Your code raised"),
     },
@@ -86,9 +93,9 @@ WRONG = {
             "`3,5` was acknowledged before its copy was published",
         ),
         "acknowledged first": ([(ACK, ""), (PUBLISH, ACK + PUBLISH)], "acknowledged before its copy was published"),
-        "never acknowledged": ([(ACK, "")], "`parked` has 3, and `addition` has 3: messages that nobody acknowledged"),
-        "given back": ([(ACK, "        channel.basic_nack(method.delivery_tag)\n")], "published for 3, and your func"),
-        "purged": ([("    while", "    channel.queue_purge(source)\n    while")], "are gone: nothing was published"),
+        "never acknowledged": ([(ACK, "")], "`parked` has 3, and `addition` has 3: the broker requeued"),
+        "requeued": ([(ACK, "        channel.basic_nack(method.delivery_tag)\n")], r"published \d+ messages for 3"),
+        "purged": ([("    while", "    channel.queue_purge(source)\n    while")], "are lost: nothing was published"),
         "an error on the way": (
             [(ACK, ACK + "        raise OSError\n")],
             "1 of 3 messages were published to the other queue, 2 are ready in `addition` and 0 unacked.*`OSError`",
@@ -107,7 +114,7 @@ def tidy(ctl):
 """,
     },
     "10-left-behind": {
-        "by the names that are known": """
+        "by known names": """
 def retire(channel, ctl, queue):
     for exchange, key in (("requests", "add"), ("requests", "fib"), ("events", "#")):
         channel.queue_unbind(queue, exchange, routing_key=key)
@@ -122,7 +129,7 @@ def waiting(api, vhost, queue):
 """,
     },
     "10-move-messages": {
-        "confirmed, on a channel of its own": """
+        "confirmed, on a separate channel": """
 def move(channel, source, target):
     outgoing = channel.connection.channel()
     outgoing.confirm_delivery()

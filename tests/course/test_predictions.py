@@ -6,7 +6,7 @@ from rpclab import InvalidOption, LabError
 from rpclab.course import catalogue, record
 from rpclab.course.prediction import predict
 
-IDS = [question.id for lesson in catalogue.numbers() for question in catalogue.questions(lesson)]
+IDS = [question.id for lesson in catalogue.numbers() for question in catalogue.read(lesson).questions]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def question(request):
 
 
 def test_there_is_one_for_each_lesson_of_the_catalogue():
-    assert all(catalogue.questions(lesson) for lesson in catalogue.numbers())
+    assert [lesson for lesson in catalogue.numbers() if not catalogue.read(lesson).questions] == ["15"]  # it has drills
 
 
 def test_exactly_one_option_happens_and_each_has_a_reason_of_its_own(question):
@@ -54,7 +54,7 @@ def test_without_a_prediction_what_happens_is_told_in_the_same_words_each_time(q
 def test_its_text_twin_shows_the_options_and_the_one_that_was_chosen(prediction):
     assert str(prediction).splitlines()[-4:] == [
         "  1. It is lost with the worker.",
-        "  2. It stays unacked, until somebody looks after it.",
+        "  2. It stays unacked, until a person deals with it.",
         "  3. It is ready again, for any other worker.",
         "  4. It goes to the dead-letter queue.",
     ]
@@ -83,7 +83,7 @@ def test_what_was_observed_decides_and_not_what_was_expected(prediction):
 def test_what_no_option_foretells_is_said_to_be_none_of_them(prediction):
     comparison = prediction.commit(1).observed(["<script>"])
     assert comparison.happened == "`['<script>']`"
-    assert "none of the options" in comparison.because
+    assert "None of the options" in comparison.because
     assert "<script>" not in comparison._repr_html_()
 
 
@@ -97,7 +97,7 @@ def test_a_prediction_stands(prediction):
 def test_once_it_is_known_what_happens_there_is_nothing_to_predict(prediction):
     prediction.reveal()
     assert prediction._radio.disabled
-    with pytest.raises(LabError, match="what happens is known"):
+    with pytest.raises(LabError, match="you know what happens"):
         prediction.commit(3)
 
 
@@ -111,7 +111,19 @@ def test_a_comparison_is_noted_once(prediction):
     prediction.commit(1)
     prediction.reveal()
     prediction.reveal()
-    assert record.read()[record.PREDICTIONS] == {"04-killed-worker": {"state": "wrong", "tries": 1}}
+    entry = {"state": "wrong", "tries": 1, "chosen": "'lost'"}
+    assert record.read()[record.PREDICTIONS] == {"04-killed-worker": entry}
+
+
+def test_the_choice_that_is_kept_is_the_first(prediction):
+    prediction.commit(1).reveal()
+    predict("04-killed-worker").commit(3).reveal()
+    entry = {"state": "right", "tries": 2, "chosen": "'lost'"}
+    assert record.read()[record.PREDICTIONS] == {"04-killed-worker": entry}
+
+
+def test_a_record_tells_the_options_of_a_prediction_apart(question):
+    assert len({option.key for option in question.options}) == len(question.options)
 
 
 def test_closing_twice_is_fine(prediction):
@@ -120,5 +132,5 @@ def test_closing_twice_is_fine(prediction):
 
 
 def test_an_unknown_id_lists_those_of_its_lesson():
-    with pytest.raises(InvalidOption, match=r"'05-nonsense'\. Lesson 05 has: 05-two-questions, 05-never"):
+    with pytest.raises(InvalidOption, match=r"'05-nonsense'\. Lesson 05 has: 05-two-requests, 05-never"):
         predict("05-nonsense")

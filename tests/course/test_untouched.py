@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from cells import cell
 
-from rpclab.course.untouched import defined, untouched
+from rpclab.course.attempt_detection import defined, untouched
 
 CLASS = '''
 class Server(rpclab.BaseServer):
@@ -14,7 +14,7 @@ class Server(rpclab.BaseServer):
     def chosen(self, bodies):
         return [body for body in bodies if body == "a"]
 
-    def on_request(self, ch, method, props, body, times=1):
+    def on_request(self, ch, method, properties, body, times=1):
         ...
 '''
 FUNCTION = "def f(a):\n    a.b(1)\n"
@@ -24,7 +24,7 @@ FUNCTION = "def f(a):\n    a.b(1)\n"
     CLASS,
     CLASS.replace("\n", "   # a comment\n\n"),
     "class Server:\n    ...",
-    "class Server(rpclab.BaseServer):\n    def on_request(self, ch, method, props, body):\n        pass",
+    "class Server(rpclab.BaseServer):\n    def on_request(self, ch, method, properties, body):\n        pass",
 ])
 def test_a_class_without_a_line_of_ones_own_is_not_attempted(answer):
     assert untouched(cell(answer, "Server"), CLASS, "Server")

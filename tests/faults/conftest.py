@@ -45,7 +45,7 @@ class Stranger:
         return self.wait_for_replies(1)[0]
 
     def wait_for_replies(self, count: int) -> list[tuple[pika.BasicProperties, bytes]]:
-        """Return so many replies, and forget them."""
+        """Return ``count`` replies, and forget them."""
         until(lambda: self._connection.process_data_events(0.1) or len(self.replies) >= count)
         taken, self.replies = self.replies[:count], self.replies[count:]
         return taken

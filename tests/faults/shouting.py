@@ -10,8 +10,8 @@ import time
 
 import pika
 
-from rpclab import BaseServer, RpcServer
-from rpclab.environment import connection_parameters
+from rpclab import BaseServer, Lab, RpcServer
+from rpclab.broker.environment import connection_parameters
 from rpclab.rpc.client import RpcClient
 
 QUEUE = "shout"
@@ -39,9 +39,9 @@ class Shouter(RpcServer):
     def __init__(self, queue: str = QUEUE):
         super().__init__(queue, **self.options)
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(self, ch, method, properties, body) -> None:
         note(method, body)
-        super().on_request(ch, method, props, body)
+        super().on_request(ch, method, properties, body)
 
     def handle(self, body: str) -> str:
         return shout(body)
@@ -63,9 +63,9 @@ class AutoAckShouter(BaseServer):
         self.channel.basic_consume(self.queue_name, self.on_request, auto_ack=True)
         self.channel.start_consuming()
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(self, ch, method, properties, body) -> None:
         note(method, body)
-        reply(ch, props, shout(body.decode()))
+        reply(ch, properties, shout(body.decode()))
 
 
 class NaiveShouter(BaseServer):
@@ -76,10 +76,10 @@ class NaiveShouter(BaseServer):
         parameters.heartbeat = 1
         super().__init__(queue, parameters=parameters)
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(self, ch, method, properties, body) -> None:
         note(method, body)
         time.sleep(float(body))
-        reply(ch, props, "DONE")
+        reply(ch, properties, "DONE")
         ch.basic_ack(method.delivery_tag)
 
 
@@ -91,13 +91,19 @@ class ThreadedShouter(WatchfulShouter):
         return "DONE"
 
 
-def reply(ch, props, body: str, **properties) -> None:
+def reply(ch, properties, body: str, **others) -> None:
     """Answer a request with raw pika."""
-    given = {"correlation_id": props.correlation_id, **properties}
-    ch.basic_publish("", props.reply_to, body.encode(), pika.BasicProperties(**given))
+    given = {"correlation_id": properties.correlation_id, **others}
+    ch.basic_publish("", properties.reply_to, body.encode(), pika.BasicProperties(**given))
 
 
 def pending(client: RpcClient) -> int:
-    """Return how many calls a client still has on its list, or deadlines that it still waits for."""
-    session = client._session
-    return max(len(session._pending), len(session._timers) if session.alive else 0)
+    """Return how many calls a client still has on its list."""
+    return len(client._session.calls)
+
+
+def in_hand_of_another_worker(lab: Lab, queue: str) -> None:
+    """Have a waiting request delivered to a worker that goes without acknowledging it."""
+    with lab.connect("another worker") as connection:
+        connection.channel().basic_get(queue)
+    lab.wait_for(queue, ready=1, unacked=0)

@@ -9,7 +9,7 @@ import pytest
 from shouting import QUEUE, note
 
 from rpclab import AdditionServer, RemoteError, RpcClient, RpcServer, Workers
-from rpclab.rpc.queues import ADDITION_QUEUE
+from rpclab.rpc.protocol import ADDITION_QUEUE
 
 MEGABYTE = 1024 * 1024
 
@@ -34,9 +34,9 @@ class Failing(RpcServer):
     def __init__(self):
         super().__init__(QUEUE)
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(self, ch, method, properties, body) -> None:
         note(method, body)
-        super().on_request(ch, method, props, body)
+        super().on_request(ch, method, properties, body)
 
     def handle(self, body: str) -> object:
         if body == "raise":
@@ -106,7 +106,18 @@ def test_a_body_that_cannot_be_read_is_answered_by_an_error_and_not_tried_again(
         assert len(workers.wait_for_lines("took")) == 2
 
 
-# 9 again, with a lab of its own: a server that fails this test holds the request for ever
+@pytest.mark.parametrize(("answer", "sent"), [
+    (b"\x00\xff", b"\x00\xff"), (bytearray(b"abc"), b"abc"), ("", b""), (None, b"None"), (0.5, b"0.5"),
+    ("\N{SNOWMAN}", "\N{SNOWMAN}".encode()),
+], ids=repr)
+def test_bytes_are_sent_as_they_are_and_all_else_as_text(lab, serve, stranger, answer, sent):
+    serve(RpcServer(QUEUE, lambda _: answer))
+    stranger.send(QUEUE, "x")
+    properties, body = stranger.next_reply()
+    assert (properties.type, body) == (None, sent)
+
+
+# 9 again, with a lab of its own: a server that fails this test holds the request forever
 
 @pytest.mark.parametrize(("body", "type"), [("exit", "SystemExit"), ("raise what cannot be told", "Unspeakable")])
 def test_not_even_an_exit_or_an_error_without_words_keeps_the_caller_waiting(lab, body, type):
@@ -130,7 +141,7 @@ def test_among_a_thousand_malformed_bodies_a_thousand_good_ones_are_answered_and
     source = random.Random(25)
 
     def exchange(count: int) -> None:
-        """Send so many good and so many bad requests, mixed, and see each answered as it should be."""
+        """Send the given numbers of good and bad requests, mixed, and check each reply."""
         bodies = [(f"{number},{number}".encode(), str(2 * number)) for number in range(count)]
         bodies += [(malformed(source), None) for _ in range(count)]
         source.shuffle(bodies)

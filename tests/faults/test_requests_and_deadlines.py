@@ -9,15 +9,10 @@ from shouting import QUEUE, Shouter, pending
 from waiting import until
 
 from rpclab import RpcClient, RpcTimeout, UnroutableError, Workers
+from rpclab.bench.measure import seconds
 
 TRIES = 8
 REPLY_KINDS = ("exclusive", "direct", "callbacks")
-
-
-def seconds_of(action) -> float:
-    began = time.monotonic()
-    action()
-    return time.monotonic() - began
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def test_a_missing_request_queue_is_told_at_once_and_not_at_the_deadline(lab):
             client.call("hello", timeout=10)
 
     with RpcClient("nobody") as client:
-        assert min(seconds_of(ask) for _ in range(TRIES)) < 0.1
+        assert min(seconds(ask) for _ in range(TRIES)) < 0.1
         assert (client.stats.sent, client.stats.returned, client.stats.timed_out) == (TRIES, TRIES, 0)
         assert pending(client) == 0
 
@@ -58,9 +53,9 @@ def test_without_a_worker_a_call_ends_at_its_deadline(lab, stranger):
 
     stranger.channel.queue_declare(QUEUE, durable=True)
     with RpcClient(QUEUE) as client:
-        took = [seconds_of(ask) for _ in range(TRIES)]
+        took = [seconds(ask) for _ in range(TRIES)]
         assert min(took) >= 0.19
-        assert min(abs(seconds - 0.2) for seconds in took) < 0.05
+        assert min(abs(each - 0.2) for each in took) < 0.05
         assert client.stats.timed_out == TRIES
         assert pending(client) == 0
 
@@ -120,3 +115,79 @@ def test_an_interrupt_ends_a_call_at_once_and_the_client_stays_usable(lab, gate)
             assert client.call("quick") == "QUICK"
         assert min(delays) < 0.1
         until(lambda: pending(client) == 0)
+
+
+# A timeout says what is known
+
+def test_a_timeout_says_that_the_request_waits_without_a_consumer(lab, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE) as client:
+        calls = [client.submit("hello", timeout=0.3) for _ in range(2)]
+        for call in calls:
+            assert str(call.exception(5)) == (
+                "No reply within 0.3 s. The broker took the request. Queue 'shout' has 2 ready messages and no "
+                "consumer: start its server."
+            )
+        declared = [event for event in list(lab.tap.events) if event.name == "Queue.Declare" and event.method.passive]
+        assert len(declared) == 1
+
+
+def test_a_timeout_says_that_a_server_has_probably_taken_the_request(lab, gate):
+    with Workers(Shouter, count=1) as workers, RpcClient(QUEUE) as client:
+        call = client.submit(gate.held("slow"), timeout=1)
+        workers.wait_for_lines("took 'slow'")
+        waiting = client.submit("next", timeout=1)
+        assert "The broker took the request. Queue 'shout' has 1 ready message and 1 consumer: the request may still " \
+            "be waiting for its turn." in str(waiting.exception(5))
+        assert "1 ready message" in str(call.exception(5)) or "no ready message" in str(call.exception(5))
+        gate.open()
+        assert client.call("again") == "AGAIN"
+        gate.path.unlink()
+        call = client.submit(gate.held("slow"), timeout=1)
+        assert str(call.exception(5)) == (
+            "No reply within 1 s. The broker took the request. Queue 'shout' has no ready message and 1 consumer: a "
+            "server has probably taken the request."
+        )
+        gate.open()
+
+
+def test_a_timeout_says_that_the_queue_was_deleted(lab, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE) as client:
+        for _ in range(2):  # a refusal closes the channel on which the queue is looked up
+            stranger.channel.queue_declare(QUEUE, durable=True)
+            call = client.submit("hello", timeout=2)
+            lab.wait_for(QUEUE, ready=1)
+            lab.delete(QUEUE)
+            assert str(call.exception(5)) == (
+                "No reply within 2 s. The broker took the request. There is no queue 'shout' any more: it was "
+                "deleted, or expired."
+            )
+
+
+def test_a_timeout_says_that_replies_came_which_match_no_request(lab, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE) as client:
+        stranger.send(lab.queues()["callback queue of RpcClient"]["queue"], "before the call", correlation_id=None)
+        until(lambda: client.stats.unknown == 1)
+        call = client.submit("hello", timeout=1)
+        lab.wait_for(QUEUE, ready=1)
+        _, properties, _ = stranger.channel.basic_get(QUEUE, auto_ack=True)
+        stranger.send(properties.reply_to, "HELLO", correlation_id=None)
+        stranger.send(properties.reply_to, "HELLO", correlation_id="another")
+        assert str(call.exception(5)) == (
+            "No reply within 1 s. The broker took the request. Queue 'shout' has no ready message and no consumer: no "
+            "server is running now. 1 reply without a correlation id came during the call: a server must copy it from "
+            "the request. 1 reply with an unknown correlation id came during the call."
+        )
+
+
+def test_a_timeout_says_that_the_broker_has_not_confirmed_and_how_often_the_request_was_sent(lab, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    with RpcClient(QUEUE, retry=0.2) as client:
+        with pytest.raises(RpcTimeout, match=r"The request was sent 2 times\. The broker took the request\."):
+            client.call("hello", timeout=0.5)
+        lab.tap.freeze("RpcClient")
+        with pytest.raises(RpcTimeout, match=r"0\.15 s\. The broker has not confirmed that it took the request\.$"):
+            client.call("hello", timeout=0.15)
+        lab.tap.thaw("RpcClient")

@@ -15,12 +15,12 @@ class Confused(BaseServer):
     def __init__(self):
         super().__init__(QUEUE)
 
-    def on_request(self, ch, method, props, body) -> None:
+    def on_request(self, ch, method, properties, body) -> None:
         note(method, body)
-        reply(ch, props, "without an id", correlation_id=None)
-        reply(ch, props, "with another's id", correlation_id="no-call-of-yours")
-        reply(ch, props, body.decode().upper())
-        reply(ch, props, "something else")
+        reply(ch, properties, "without an id", correlation_id=None)
+        reply(ch, properties, "with another's id", correlation_id="no-call-of-yours")
+        reply(ch, properties, body.decode().upper())
+        reply(ch, properties, "something else")
         ch.basic_ack(method.delivery_tag)
 
 
@@ -63,7 +63,7 @@ def test_a_worker_whose_client_is_gone_acknowledges_says_so_and_goes_on(lab, gat
         assert isinstance(call.exception(5), ClientClosed)
         gate.open()
         if kind == "exclusive":  # of direct reply-to the broker does not tell a server whether anybody listens
-            workers.wait_for_lines(f"nobody waits for the answer to request {call.correlation_id}")
+            workers.wait_for_lines(f"request {call.correlation_id}: its callback queue was deleted")
         with RpcClient(QUEUE, reply=kind) as client:
             assert client.call("hello") == "HELLO"
         lab.wait_for(QUEUE, ready=0, unacked=0)
@@ -77,7 +77,7 @@ def test_of_a_client_that_is_there_nobody_says_that_it_is_gone(kind):
         for word in ("hello", "hello again"):
             assert client.call(word) == word.upper()
         workers.stop()
-        assert "nobody waits" not in workers.log
+        assert "callback queue was deleted" not in workers.log
 
 
 # 14
@@ -104,7 +104,7 @@ def test_when_the_callback_queue_has_expired_meanwhile_the_client_declares_a_new
         lab.tap.cut("RpcClient")
         with pytest.raises(ConnectionLost):
             call.result(5)
-        # Not lab.queues(): its passive declare counts as a use of the queue, and would keep it for ever.
+        # Not lab.queues(): its passive declare counts as a use of the queue, and would keep it forever.
         until(lambda: lab._api.get("queues", lab.vhost, "callbacks") is None)
         with Workers(Shouter, count=1):
             assert client.call("hello") == "HELLO"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from shouting import QUEUE, AutoAckShouter, Shouter
+from shouting import QUEUE, AutoAckShouter, Shouter, in_hand_of_another_worker
 from waiting import ended, until
 
 from rpclab import Lab, RemoteError, RpcClient, RpcServer, RpcTimeout, Workers
@@ -76,8 +76,9 @@ def ledger(path, **options) -> type[RpcServer]:
 
 
 def book_and_kill_before_the_ack(lab: Lab, service: type[RpcServer], client: RpcClient) -> Workers:
-    """Have a request answered by a worker whose acknowledgement is lost with it, and another worker started."""
+    """Have a request answered by a worker that dies before it acknowledges it, and another worker started."""
     with Workers(service, count=1) as workers:
+        # The broker's own, which confirms the reply: without it, the worker does not acknowledge the request.
         lab.tap.drop_next("Basic.Ack", "Ledger-0")
         assert client.call("10 euros") == "booked 10 euros"
         lab.wait_for("ledger", ready=0, unacked=1)
@@ -100,6 +101,14 @@ def test_a_worker_killed_between_reply_and_ack_has_its_work_done_twice(lab, tmp_
 def test_with_idempotency_the_request_is_answered_again_and_its_work_done_once(lab, tmp_path):
     with RpcClient("ledger", timeout=20) as client:
         workers = book_and_kill_before_the_ack(lab, ledger(tmp_path / "book", remember=60), client)
+    assert (tmp_path / "book").read_text().splitlines() == ["10 euros", "5 euros"]
+    assert "was answered before" in workers.log
+
+
+def test_a_limit_on_deliveries_does_not_have_remembered_work_done_again(lab, tmp_path):
+    with RpcClient("ledger", timeout=20) as client:
+        service = ledger(tmp_path / "book", remember=60, max_deliveries=3)
+        workers = book_and_kill_before_the_ack(lab, service, client)
     assert (tmp_path / "book").read_text().splitlines() == ["10 euros", "5 euros"]
     assert "was answered before" in workers.log
 
@@ -133,6 +142,33 @@ def test_a_request_that_kills_its_workers_is_put_aside_after_so_many(lab, queue_
     with lab.connect() as connection:
         _, properties, body = connection.channel().basic_get(f"{QUEUE}.dead")
         assert (body, properties.correlation_id) == (POISON.encode(), poisoned.correlation_id)
+
+
+def test_a_poison_request_is_acknowledged_when_the_broker_has_its_dead_letter_and_the_error(lab, serve, stranger):
+    stranger.channel.queue_declare(QUEUE, durable=True)
+    stranger.send(QUEUE, POISON)
+    in_hand_of_another_worker(lab, QUEUE)
+    serve(RpcServer(QUEUE, str.upper, max_deliveries=1))
+    assert stranger.next_reply()[0].type == "error"
+    lab.wait_for(QUEUE, ready=0, unacked=0)
+    events = [e for e in list(lab.tap.events) if e.link.name == "notebook"]
+    said = [(e.name, e.from_client) for e in events if e.name in ("Basic.Deliver", "Basic.Publish", "Basic.Ack")]
+    confirmed = [("Basic.Publish", True), ("Basic.Ack", False)]
+    assert said == [("Basic.Deliver", False), *confirmed, *confirmed, ("Basic.Ack", True)]
+
+
+def refuse(body: str) -> str:
+    raise ValueError(body)
+
+
+def test_a_dead_letter_queue_that_was_deleted_is_declared_again_for_the_next_dead_letter(lab, serve, stranger):
+    serve(RpcServer(QUEUE, refuse, on_error="dead-letter", max_deliveries=1))
+    lab.wait_for(QUEUE, consumers=1)
+    lab.delete(f"{QUEUE}.dead")
+    stranger.send(QUEUE, POISON)
+    assert stranger.next_reply()[0].type == "error"
+    lab.wait_for(f"{QUEUE}.dead", ready=1)
+    lab.wait_for(QUEUE, ready=0, unacked=0, consumers=1)
 
 
 # 26

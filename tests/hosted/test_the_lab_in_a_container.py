@@ -5,7 +5,8 @@ import re
 import httpx
 import pytest
 
-LESSON = "notebooks/00_start_here.ipynb"
+FIRST = "00_start_here.ipynb"
+LESSON = f"/home/learner/rpclab-lessons/{FIRST}"
 
 
 @pytest.fixture(scope="module")
@@ -15,13 +16,13 @@ def lab(compose):
 
 
 def address(lab) -> str:
-    return re.findall(rf"http://127\.0\.0\.1:{lab.port}/lab/tree/{LESSON}\?token=\w+", lab("logs", "lab"))[-1]
+    return re.findall(rf"http://127\.0\.0\.1:{lab.port}/lab/tree/{FIRST}\?token=\w+", lab("logs", "lab"))[-1]
 
 
 def test_its_log_has_the_address_that_opens_the_first_lesson(lab):
     with httpx.Client(trust_env=False, follow_redirects=True) as browser:
         assert browser.get(address(lab)).status_code == 200
-        assert browser.get(f"http://127.0.0.1:{lab.port}/api/contents/{LESSON}").status_code == 200
+        assert browser.get(f"http://127.0.0.1:{lab.port}/api/contents/{FIRST}").status_code == 200
 
 
 def test_nobody_gets_in_without_the_token(lab):
@@ -44,12 +45,12 @@ def test_a_lesson_runs_against_the_broker_beside_it(lab):
 
 
 def test_what_the_reader_changed_outlives_the_container(lab):
-    lab.inside("lab", "sh", "-c", f"echo ' ' >> {LESSON} && echo mine > notebooks/mine.txt")
+    lab.inside("lab", "sh", "-c", f"echo ' ' >> {LESSON} && echo mine > /home/learner/rpclab-lessons/mine.txt")
     changed = lab.inside("lab", "cat", LESSON)
     lab("down")
     lab("up", "--detach", "--wait", "lab")
     assert lab.inside("lab", "cat", LESSON) == changed
-    assert lab.inside("lab", "cat", "notebooks/mine.txt") == "mine\n"
+    assert lab.inside("lab", "cat", "/home/learner/rpclab-lessons/mine.txt") == "mine\n"
 
 
 @pytest.mark.parametrize(("asked_for", "origin"), [("own_node=True", "private node"), ("nodes=3", "private cluster")])

@@ -1,6 +1,6 @@
 """The line of links at the top and at the bottom of each notebook.
 
-To write it anew, after a lesson has come, gone or got another title: ``python tests/notebooks/navigation.py``.
+To write it again after a lesson was added, deleted or got another title: ``python tests/notebooks/navigation.py``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
@@ -12,20 +11,19 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler, websocket_connect
+from waiting import awaited
 
 from rpclab.jupyter import _command
 from rpclab.jupyter_websocket import PromptConnection
 
 
-def test_make_lab_names_the_connection():
+def test_make_lab_names_the_connection(tmp_path):
     name = f"{PromptConnection.__module__}.{PromptConnection.__qualname__}"
-    assert f"--ServerApp.kernel_websocket_connection_class={name}" in _command([])
+    assert f"--ServerApp.kernel_websocket_connection_class={name}" in _command(tmp_path, [])
 
 
 def test_a_message_is_not_held_back():
-    # In a thread of its own: the browser's loop may run in this one.
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(lambda: asyncio.run(_sends_at_once())).result()
+    assert awaited(_sends_at_once())
 
 
 async def _sends_at_once() -> bool:

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST_CELL = 20
 EXERCISE = re.compile(r'(\w+) = rpclab\.exercise\("([\w-]+)"\)')
 PREDICTION = re.compile(r'rpclab\.predict\("([\w-]+)"\)')
+DRILL = re.compile(r'rpclab\.drill\("([\w-]+)"\)')
 CHECK = re.compile(r"(\w+)\.check\((\w+)\)")
-LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md))(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#]+\.(?:ipynb|py|md|png|svg))(?:#[^)]*)?\)")
 TERM = re.compile(r"\]\(glossary\.md#([^)]+)\)")
 
 # JupyterLab's anchor of a heading: its text, with dashes for spaces.
@@ -29,6 +30,12 @@ def notebook(request):
     read = nbformat.read(request.param, as_version=4)
     read.path = request.param
     return read
+
+
+def is_handed_out(target: str) -> bool:
+    """Return whether a link leads to a file that a learner has beside the page with the link."""
+    found = (ROOT / "notebooks" / target).resolve()
+    return found.is_file() and found.parent in (ROOT / "notebooks", ROOT / "notebooks" / "images")
 
 
 def code_cells(notebook):
@@ -105,17 +112,26 @@ def test_every_exercise_and_prediction_of_a_lesson_is_in_it(notebook):
     sources = "\n".join(cell.source for cell in code_cells(notebook))
     lesson = notebook.path.stem[:2]
     known = lesson in catalogue.numbers()
-    exercises = [one.id for one in catalogue.exercises(lesson)] if known else []
+    exercises = [one.id for one in catalogue.read(lesson).exercises] if known else []
     assert [identifier for _, identifier in EXERCISE.findall(sources)] == exercises
-    predictions = [one.id for one in catalogue.questions(lesson)] if known else []
+    predictions = [one.id for one in catalogue.read(lesson).questions] if known else []
     assert sorted(PREDICTION.findall(sources)) == sorted(predictions)
+
+
+def test_every_drill_of_a_lesson_is_there_and_is_named_in_it(notebook):
+    lesson = notebook.path.stem[:2]
+    drills = {one.id for one in catalogue.read(lesson).drills} if lesson in catalogue.numbers() else set()
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert set(DRILL.findall(text)) <= drills
+    first, *_, last = sorted(drills) or ("", "")
+    assert first in text
+    assert last in text
 
 
 def test_links_to_other_files_lead_somewhere(notebook):
     targets = [target for cell in notebook.cells for target in LINK.findall(cell.source) if "://" not in target]
     assert targets
-    missing = [target for target in targets if not (notebook.path.parent / target).exists()]
-    assert not missing
+    assert not [target for target in targets if not is_handed_out(target)]
 
 
 def test_the_links_to_the_lessons_around_it_are_under_the_title_and_at_the_end(notebook):
@@ -142,15 +158,18 @@ def test_every_lesson_is_on_the_map_and_in_the_readme(notebook):
 def test_the_links_of_a_page_lead_somewhere(page):
     targets = [target for target in LINK.findall((ROOT / "notebooks" / page).read_text()) if "://" not in target]
     assert targets
-    assert not [target for target in targets if not (ROOT / "notebooks" / target).exists()]
+    assert not [target for target in targets if not is_handed_out(target)]
 
 
-def test_a_teacher_is_told_of_every_exercise_and_prediction():
+def test_a_teacher_is_told_of_every_exercise_prediction_and_drill():
     told = (ROOT / "notebooks" / "teaching.md").read_text()
     ids = [one.id for number in catalogue.numbers()
-           for one in (*catalogue.exercises(number), *catalogue.questions(number))]
+           for one in (*catalogue.read(number).exercises, *catalogue.read(number).questions)]
     assert ids
     assert not [one for one in ids if one not in told]
+    drills = [f"| `{one.id}` | {one.says}" for one in catalogue.read("15").drills if not one.example]
+    assert len(drills) >= 6
+    assert not [row for row in drills if row not in told]
 
 
 def test_no_secret_of_the_machine_it_ran_on_is_in_it(notebook):

@@ -1,6 +1,6 @@
 """Bytes that really crossed a lab's connections, written down once, so that stories can be told without a broker.
 
-``python tests/unit/recording.py`` makes the recordings anew.
+``python tests/unit/recording.py`` makes the recordings again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 import pika
 
 import rpclab
+from rpclab.story.story import Story
 from rpclab.wire.frames import Event, FrameReader, Link
 from rpclab.wire.registry import Registry
-from rpclab.wire.story import Story
 
 FOLDER = Path(__file__).parent / "recordings"
 
@@ -25,18 +25,18 @@ FOLDER = Path(__file__).parent / "recordings"
 def told(name: str) -> Story:
     """Return the story that a recording tells."""
     registry = Registry()
-    story = Story(registry.shown)
+    story = Story(registry.shown, journal=registry.journal)
     replay(name, lambda event: story.take(registry.take(event)))
     return story
 
 
-def replay(name: str, take: Callable[[Event], None]) -> None:
-    """Read a recording as the tap would have, with the times of then."""
+def replay(name: str, take: Callable[[Event], None], *, speed: float = 1) -> None:
+    """Read a recording as the tap would have, with the times of then, or as many times faster."""
     pieces = json.loads((FOLDER / f"{name}.json").read_text())
     links, readers = {}, {}
     for moment, number, from_client, data in pieces:
         link = links.setdefault(number, Link(number))
-        emit = lambda event, moment=moment: take(replace(event, time=moment))  # noqa: E731  a name would add nothing
+        emit = lambda event, moment=moment: take(replace(event, time=moment / speed))  # noqa: E731  a name would add nothing
         reader = readers.setdefault((number, from_client), FrameReader(link, from_client, emit))
         reader._emit = emit
         if data is None:

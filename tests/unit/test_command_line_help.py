@@ -7,8 +7,8 @@ import pytest
 
 from rpclab.__main__ import main
 
-COMMANDS = ("up", "down", "status", "doctor", "ctl", "demo", "classroom", "lab")
-COMMANDS_WITH_HELP = ("up", "down", "status", "doctor", "demo", "classroom")
+COMMANDS = ("up", "down", "status", "doctor", "ctl", "sweep", "watch", "check", "demo", "classroom", "mark", "lab")
+COMMANDS_WITH_HELP = ("up", "down", "status", "doctor", "sweep", "watch", "check", "demo", "classroom", "mark", "lab")
 
 
 def test_without_a_command_it_exits_with_2_and_shows_the_usage():

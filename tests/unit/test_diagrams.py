@@ -7,9 +7,9 @@ import pytest
 from conversation import Wire
 from recording import told
 
-from rpclab.wire.diagram import MERMAID, escaped
-from rpclab.wire.timeline import VEGALITE
-from rpclab.wire.topology import topology
+from rpclab.story.diagram import MERMAID, escaped
+from rpclab.story.timeline import VEGALITE
+from rpclab.story.topology import topology
 
 HOSTILE = [
     '"quoted"', "<img src=x onerror=alert(1)>", "a;b", "%% comment", "line\nbreak", "end", "\N{PARTY POPPER}", "#35;",
@@ -165,9 +165,10 @@ Napper-1    request 1 held 0.2-1.2"""
 
 def test_a_topology_shows_exchanges_bindings_queues_and_consumers():
     picture = topology(
-        [{"name": 'odd"name', "ready": 2, "unacked": None}, {"name": "log", "ready": 0, "unacked": 1}],
-        [{"exchange": "events", "destination": "log", "kind": "queue", "routing key": "error.#"},
-         {"exchange": "(default)", "destination": "log", "kind": "queue", "routing key": "log"}],
+        [{"name": 'odd"name', "queue": 'odd"name', "ready": 2, "unacked": None},
+         {"name": "log", "queue": "log", "ready": 0, "unacked": 1}],
+        [{"exchange": exchange, "destination": "log", "destination name": "log", "kind": "queue", "routing key": key}
+         for exchange, key in (("events", "error.#"), ("(default)", "log"))],
         [{"name": name, "type": kind} for name, kind in (
             ("(default)", "direct"), ("amq.topic", "topic"), ("events", "topic"))],
         {"log": ["Logger-0", "Logger-0"]},

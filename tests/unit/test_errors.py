@@ -6,7 +6,7 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from rpclab import errors
-from rpclab.broker import refusals
+from rpclab.broker import broker_errors
 from rpclab.errors import LabError, RemoteError, RpcError
 
 ALL = [found for found in vars(errors).values() if isinstance(found, type)]
@@ -46,6 +46,6 @@ def test_a_remote_error_survives_pickling():
     "NOT_FOUND - failed to perform operation on queue 'classic' in vhost 'lab' due to timeout",
 ])
 def test_a_queue_whose_node_is_down_is_told_from_one_that_does_not_exist(text):
-    error = refusals.explained(ChannelClosedByBroker(404, text))
+    error = broker_errors.explained(ChannelClosedByBroker(404, text))
     assert isinstance(error, errors.QueueUnavailable)
-    assert "comes back with it" in str(error)
+    assert "returns with it" in str(error)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+import traceback
+
 import pytest
 
 from rpclab.broker import compose, node
 from rpclab.broker.address import Broker
-from rpclab.broker.find import find, remedy
+from rpclab.broker.find import advice, find
 from rpclab.errors import BrokerUnavailable, InvalidOption
 
 NODE = node.Node("node", 1, 0.0, "/scripts", "secret", 5001, 15001, 25001, 4001)
@@ -64,23 +67,28 @@ def test_nothing_is_started_by_one_who_only_looks(monkeypatch, tmp_path):
         find(start=False)
 
 
-@pytest.mark.parametrize(("system", "remedy_there"), [
+@pytest.mark.parametrize(("system", "advice_there"), [
     ("Linux", "sudo apt-get install --no-install-recommends rabbitmq-server"),
     ("Darwin", "brew install rabbitmq"),
     ("Windows", "Install Docker Desktop"),
 ])
-def test_without_any_broker_the_error_names_every_way_to_get_one(monkeypatch, system, remedy_there):
+def test_without_any_broker_the_error_names_every_way_to_get_one(monkeypatch, system, advice_there):
     monkeypatch.setattr("platform.system", lambda: system)
     with pytest.raises(BrokerUnavailable) as raised:
         find()
-    for way in (remedy_there, "docker compose up -d", "RPCLAB_BROKER=amqp://user:password@host:5672", "hosted"):
+    for way in (advice_there, "docker compose up -d", "RPCLAB_BROKER=amqp://user:password@host:5672", "hosted"):
         assert way in str(raised.value)
+
+
+def test_an_installed_package_says_where_the_compose_file_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(compose, "compose_file", lambda: tmp_path / "docker-compose.yml")
+    assert "docker compose up -d, in a clone of the repository" in advice()
 
 
 def test_where_rabbitmq_is_installed_nobody_is_told_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setattr(node, "script_folder", lambda: tmp_path)
-    assert "apt-get" not in remedy()
-    assert "python -m rpclab up" in remedy()
+    assert "apt-get" not in advice()
+    assert "python -m rpclab up" in advice()
 
 
 @pytest.mark.parametrize(("url", "host", "port", "username", "password", "management_url"), [
@@ -123,11 +131,82 @@ def test_the_management_api_may_be_elsewhere(monkeypatch, given):
     "amqp://me:p#w@example.org",
     "amqp://me:p/w@example.org",
     "amqp://me:pw@[::1",
+    "amqp://me:pw@",
+    "amqp://me:pw@:5672",
+    "amqp://me:pw@example.org:0",
+    "amqp://me:100%@example.org",
+    "amqp://me:p%zz@example.org",
+    "amqp://me:p%ff@example.org",
+    "amqp://me:pw@exa\x7fmple.org",
 ])
 def test_what_is_no_amqp_url_is_refused_with_how_one_looks(monkeypatch, url):
     monkeypatch.setenv("RPCLAB_BROKER", url)
     with pytest.raises(InvalidOption, match=r"amqp://user:password@host:5672.*%XX"):
         find()
+
+
+@pytest.mark.parametrize("url", [
+    "http://me:topsecret@example.org",
+    "amqp://me:top/secret@example.org",
+    "amqp://me:top#secret@example.org",
+    "amqp://me:top@secret#@example.org",
+    "amqp://me:topsecret@example.org:port",
+    "amqp://me:topsecret@[::1",
+    "amqp://me:topsecret",
+    "me:topsecret",
+    "amqp://me:12,topsecret,34@example.org",
+    "amqp://me:top secret@example.org",
+    "http://topsecret,amqp://me:1@example.org",
+    "amqp://me:topsecret://x@example.org/@",
+])
+def test_no_error_about_a_url_shows_a_password(monkeypatch, url):
+    monkeypatch.setenv("RPCLAB_BROKER", url)
+    with pytest.raises(InvalidOption) as refused:
+        find()
+    shown = "".join(traceback.format_exception(refused.value))
+    assert not re.search("top|secret", shown)
+    assert "***" in shown
+
+
+@pytest.mark.parametrize("user", ["me", "me:", ":pw", ":", ""])
+def test_a_user_without_a_password_and_a_password_without_a_user_are_refused(monkeypatch, user):
+    monkeypatch.setenv("RPCLAB_BROKER", f"amqp://{user}@example.org")
+    with pytest.raises(InvalidOption, match=r"lacks the user or the password: give both, or .*guest"):
+        find()
+
+
+@pytest.mark.parametrize("given", [
+    "example.org:15672", "amqp://example.org", "http://", "http://:15672", "http://example.org:port",
+    "http://example.org:99999", "http://example.org:0", "http://[::1", "http://exa%mple.org", "http://exa\x7fmple.org",
+])
+def test_what_is_no_http_url_is_refused_with_how_one_looks(monkeypatch, given):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:pw@example.org")
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", given)
+    with pytest.raises(InvalidOption, match=r"RPCLAB_MANAGEMENT names .*It looks like http://host:15672"):
+        find()
+
+
+def test_the_error_about_an_http_url_shows_no_password(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:pw@example.org")
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", "http://me:topsecret@example.org:port")
+    with pytest.raises(InvalidOption, match=r"'http://\*\*\*@example\.org:port'") as refused:
+        find()
+    assert "topsecret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_url_without_a_password_is_shown_as_it_is(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "example.org:5672")
+    with pytest.raises(InvalidOption, match=r"RPCLAB_BROKER is 'example.org:5672'"):
+        find()
+
+
+def test_a_broker_shows_no_password_and_neither_does_the_address_of_its_api(monkeypatch):
+    monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:topsecret@example.org")
+    monkeypatch.setenv("RPCLAB_MANAGEMENT", "https://me:topsecret@example.org:8443/api-root")
+    found = find()
+    assert found.management_url == "https://example.org:8443/api-root"
+    assert "topsecret" not in f"{found!r} {found.management_url} {found.parameters()!r}"
+    assert NODE.password not in repr(NODE)
 
 
 NODES = ["amqp://me:pw@one:5000", "amqp://me:pw@two", "amqps://me:pw@three"]
@@ -158,18 +237,24 @@ def test_another_number_of_management_addresses_is_refused(monkeypatch, count):
         find()
 
 
-@pytest.mark.parametrize("wrong", ["two:5672", "http://me:pw@two", "amqp://me:pw@two:port", "amqp://", "pw@two"])
-def test_the_url_that_is_wrong_is_told_from_the_others(monkeypatch, wrong):
+@pytest.mark.parametrize(("wrong", "shown"), [
+    ("two:5672", "***"),  # in other URLs there is an "@": this may be a part of a password
+    ("http://me:pw@two", "http://***@two"),
+    ("amqp://me:pw@two:port", "amqp://***@two:port"),
+    ("amqp://", "amqp://"),
+    ("pw@two", "***@two"),
+])
+def test_the_url_that_is_wrong_is_told_from_the_others(monkeypatch, wrong, shown):
     monkeypatch.setenv("RPCLAB_BROKER", f"{NODES[0]},{wrong} {NODES[2]}")
     with pytest.raises(InvalidOption) as raised:
         find()
-    assert f"URL 2 of 3 in RPCLAB_BROKER is {wrong!r}, which is no AMQP URL" in str(raised.value)
+    assert f"URL 2 of 3 in RPCLAB_BROKER is {shown!r}, which is no AMQP URL" in str(raised.value)
     assert "one" not in str(raised.value)
 
 
 def test_a_comma_in_a_password_is_told_of_when_it_takes_the_url_apart(monkeypatch):
     monkeypatch.setenv("RPCLAB_BROKER", "amqp://me:p,w@example.org")
-    with pytest.raises(InvalidOption, match=r"(?s)URL 1 of 2 .*a comma or a space among them"):
+    with pytest.raises(InvalidOption, match=r"(?s)URL 1 of 2 .*a comma, a space and % itself among them"):
         find()
 
 

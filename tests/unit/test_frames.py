@@ -173,6 +173,10 @@ ACK = method(1, spec.Basic.Ack(delivery_tag=1))
     pytest.param(GREETING + b"\x01\0\1\0\0\0\0\xce", id="empty method frame"),
     pytest.param(GREETING + content(1, b"body"), id="content without a method"),
     pytest.param(GREETING + wire.Body(1, b"body").marshal(), id="body without a method"),
+    pytest.param(
+        GREETING + method(1, spec.Basic.Publish(routing_key="q")) + wire.Body(1, b"body").marshal(),
+        id="body without a header",
+    ),
 ])
 def test_after_garbage_nothing_more_is_told_and_nothing_raised(garbage):
     reading = Reading().feed(garbage, ACK)
@@ -191,6 +195,16 @@ def test_random_bytes_are_survived(seed):
     noise = random.Random(seed).randbytes(2000)
     reading = Reading().feed(GREETING, *split_at_random(noise, seed))
     assert reading.events == []
+
+
+def test_an_error_of_the_one_who_is_told_is_not_taken_for_garbage():
+    def emit(event):
+        raise LookupError("its own fault")
+
+    reader = FrameReader(Link(1), True, emit)
+    with pytest.raises(LookupError):
+        reader.feed(GREETING + ACK)
+    assert reader.link.readable
 
 
 def test_one_side_that_is_unreadable_silences_the_other():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,7 +20,8 @@ ROOT = compose.compose_file().parent
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 SERVICES = yaml.safe_load(compose.compose_file().read_text())["services"]
 NODES = sorted(name for name, service in SERVICES.items() if service.get("profiles") == ["cluster"])
-WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+WORKFLOW = WORKFLOWS["tests"]
 DEVCONTAINER = (ROOT / ".devcontainer" / "devcontainer.json").read_text()
 
 
@@ -101,6 +105,13 @@ def test_the_dev_container_has_what_make_lab_needs():
     assert all(package in found["onCreateCommand"] for package in install.APT_PACKAGES)
 
 
+def test_the_image_hands_the_lessons_out_to_the_readers_home():
+    script = (ROOT / "docker" / "start.sh").read_text()
+    assert 'cd "$HOME"\n' in script
+    assert re.search(r"^exec python -m rpclab lab ", script, re.M)
+    assert {"notebooks", "docker/start.sh"} <= set(copied())
+
+
 def test_the_dev_container_calls_targets_that_the_makefile_has():
     found = devcontainer()
     for command in (found["updateContentCommand"], found["postAttachCommand"]):
@@ -119,6 +130,13 @@ def test_binder_installs_the_broker_and_all_requirements():
     assert (ROOT / "binder" / line).resolve() == ROOT / "requirements.txt"
 
 
+def test_binder_hands_the_lessons_out_to_where_its_address_leads(tmp_path):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([ROOT / "binder" / "postBuild"], cwd=tmp_path, env=environment, check=True)
+    (opened,) = re.findall(r"`lab/tree/(\S+)`", (ROOT / "docker" / "README.md").read_text())
+    assert (tmp_path / opened).is_file()
+
+
 def test_binders_python_is_one_that_the_course_supports():
     assert Version((ROOT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")) in supported()
 
@@ -134,8 +152,17 @@ def test_ci_tries_each_supported_python_from_the_oldest_on():
     assert [python.minor for python in tried] == list(range(oldest.minor, oldest.minor + len(tried)))
 
 
-def test_ci_may_only_read():
-    assert WORKFLOW["permissions"] == {"contents": "read"}
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_what_runs_our_code_on_a_public_host_may_only_read(name):
+    assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
+    for job in WORKFLOWS[name]["jobs"].values():
+        assert "permissions" not in job or not any("run" in step for step in job["steps"])
+
+
+def test_what_is_published_is_what_make_site_builds():
+    (published,) = [step["with"]["path"] for step in WORKFLOWS["site"]["jobs"]["build"]["steps"]
+                    if step.get("uses", "").startswith("actions/upload-pages-artifact@")]
+    assert re.search(rf"^SITE := {published}$", (ROOT / "Makefile").read_text(), re.M)
 
 
 def test_cis_tests_use_the_broker_that_it_starts():
@@ -147,10 +174,11 @@ def test_cis_tests_use_the_broker_that_it_starts():
     assert job["env"]["RPCLAB_MANAGEMENT"] == f"http://127.0.0.1:{published['15672']}"
 
 
-@pytest.mark.parametrize("job", WORKFLOW["jobs"])
-def test_every_job_of_ci_ends_in_time_and_calls_targets_that_the_makefile_has(job):
-    targets = (ROOT / "Makefile").read_text()
-    commands = [step["run"] for step in WORKFLOW["jobs"][job]["steps"] if step.get("run", "").startswith("make ")]
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_job_ends_in_time_and_calls_targets_that_the_makefile_has(name):
+    jobs, targets = WORKFLOWS[name]["jobs"].values(), (ROOT / "Makefile").read_text()
+    runs = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    commands = [run for run in runs if run.startswith("make ")]
     assert commands
     assert all(re.search(rf"^{command.split()[1]}:", targets, re.M) for command in commands)
-    assert 0 < WORKFLOW["jobs"][job]["timeout-minutes"] <= 60
+    assert all(0 < job["timeout-minutes"] <= 60 for job in jobs)

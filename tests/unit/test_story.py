@@ -58,7 +58,7 @@ def test_a_call_is_told_from_the_request_to_its_reply(wire, client, server):
         "request 1", "AddClient", "addition", "3,5")
     assert [(d.to, d.redelivered, d.outcome) for d in request.deliveries] == [("AdditionServer-0", False, "acked")]
     assert (reply.name, reply.request, request.replies) == ("reply to request 1", request, (reply,))
-    assert reply.queue == "callback queue of AddClient"
+    assert (reply.queue, wire.story.shown(reply.queue)) == ("amq.gen-abc", "callback queue of AddClient")
     assert answer(wire) == "answered"
     assert [step.what for step in request.steps] == ["published", "delivered", "acked"]
     assert all(message.settled for message in wire.story.messages)
@@ -77,7 +77,7 @@ def test_a_message_for_a_queue_that_there_is_not_has_no_queue(wire, server):
     sender.publishes("key", "perhaps", exchange="events")
     assert wire.story.messages[-1].queue == ""
     assert states(wire) == {"message 1": "waiting", "message 2": "no queue", "message 3": "published"}
-    assert "(queue Addition: no such queue, message 2 is gone)" in str(wire.story.sequence())
+    assert "(queue Addition: no such queue, message 2 was dropped)" in str(wire.story.sequence())
 
 
 def test_an_exclusive_queue_is_gone_with_its_connection(wire, client, server):
@@ -231,11 +231,11 @@ def test_an_error_reply_is_told_as_such(wire, client, server):
     assert answer(wire) == "answered with an error"
 
 
-def test_a_reply_with_an_id_that_nobody_sent_is_a_stray_one(wire, client, server):
+def test_a_reply_with_an_id_that_no_client_sent_is_unmatched(wire, client, server):
     asks(client)
     takes(server)
     server.publishes("amq.gen-abc", "8", correlation_id="b")
-    assert wire.story.messages[-1].name == "stray reply 1"
+    assert wire.story.messages[-1].name == "unmatched reply 1"
     assert answer(wire) == "pending"
 
 
@@ -251,7 +251,7 @@ def test_a_reply_without_an_id_whose_sender_has_several_requests_in_hand_answers
         asks(client, body, correlation_id=None)
         takes(server, body, correlation_id=None)
     server.publishes("amq.gen-abc", "8")
-    assert wire.story.messages[-1].name == "stray reply 1"
+    assert wire.story.messages[-1].name == "unmatched reply 1"
 
 
 def test_a_request_that_is_published_again_is_told_as_such(wire, client, server):
@@ -270,7 +270,8 @@ def test_direct_reply_to_is_followed_though_the_broker_renames_it(wire, server):
     server.publishes("amq.rabbitmq.reply-to.g1h2.xyz", "8", correlation_id="a")
     client.gets("amq.rabbitmq.reply-to", "8", key="amq.rabbitmq.reply-to.g1h2.xyz", correlation_id="a")
     request, reply = wire.story.messages
-    assert (reply.request, reply.queue, reply.state(wire.time)) == (request, "direct reply-to", "auto-acked")
+    assert (reply.request, reply.state(wire.time)) == (request, "auto-acked")
+    assert (reply.queue, wire.story.shown(reply.queue)) == ("amq.rabbitmq.reply-to.g1h2.xyz", "direct reply-to")
 
 
 def test_a_message_that_comes_back_is_returned(wire):
@@ -292,6 +293,32 @@ def test_publisher_confirms_are_noted(wire):
         sender.publishes("addition", body)
     sender.hears(spec.Basic.Ack(delivery_tag=2, multiple=True))
     assert [message.confirmed for message in wire.story.messages] == [True, True, False]
+
+
+def test_confirms_are_counted_again_from_the_beginning_on_a_channel_number_that_is_used_again(wire):
+    sender = wire.peer("sender")
+    for _ in range(2):
+        sender.says(spec.Confirm.Select())
+        sender.publishes("addition", "a")
+        sender.says(spec.Confirm.Select())
+        sender.publishes("addition", "b")
+        sender.says(spec.Channel.Close(200, "", 0, 0))
+        # The broker may confirm as long as it has not closed the channel itself.
+        sender.hears(spec.Basic.Ack(delivery_tag=2))
+        sender.hears(spec.Channel.CloseOk())
+    assert [message.confirmed for message in wire.story.messages] == [False, True, False, True]
+
+
+def test_a_confirm_of_several_leaves_alone_what_was_published_after_them(wire):
+    sender = wire.peer("sender")
+    sender.says(spec.Confirm.Select())
+    for body in "abcd":
+        sender.publishes("addition", body)
+    sender.hears(spec.Basic.Ack(delivery_tag=3))
+    sender.hears(spec.Basic.Nack(delivery_tag=2, multiple=True))
+    assert [message.confirmed for message in wire.story.messages] == [False, False, True, False]
+    sender.hears(spec.Basic.Ack(delivery_tag=0, multiple=True))
+    assert [message.confirmed for message in wire.story.messages] == [False, False, True, True]
 
 
 def test_only_the_last_messages_are_kept():

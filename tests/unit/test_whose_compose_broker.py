@@ -51,7 +51,7 @@ def test_this_clones_broker_is_taken_down(docker):
 
 def test_another_clones_broker_goes_on_and_one_is_told_where_it_can_be_stopped(docker):
     asked = docker("/home/zoe/rpclab")
-    with pytest.raises(LabError, match=r"left alone.*/home/zoe/rpclab.*docker compose down"):
+    with pytest.raises(LabError, match=r"was not stopped.*/home/zoe/rpclab.*docker compose down"):
         compose.stop()
     assert not asked.exists()
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 from rpclab import AdditionServer, CallbackWorker, InvalidOption, RpcServer, Workers
@@ -35,11 +38,6 @@ def test_a_server_that_was_made_already_is_refused():
         Workers(Idle())
 
 
-def test_an_unknown_start_method_is_refused():
-    with pytest.raises(InvalidOption, match="spawn"):
-        Workers(Idle, start_method="teleport")
-
-
 @pytest.mark.parametrize("prefetch", [0, -1, 1001, "1", 1.5, True])
 def test_a_prefetch_that_is_no_number_of_requests_is_refused(prefetch):
     with pytest.raises(InvalidOption, match="prefetch="):
@@ -49,3 +47,13 @@ def test_a_prefetch_that_is_no_number_of_requests_is_refused(prefetch):
 def test_processes_are_named_after_their_class_unless_told_otherwise():
     assert Workers(AdditionServer, count=0).name == "AdditionServer"
     assert Workers(CallbackWorker, "answers", count=0, name="Listener").name == "Listener"
+
+
+@pytest.mark.parametrize("make", [threading.Lock, socket.socket, lambda: (n for n in "ab")])
+def test_what_cannot_be_sent_to_a_process_is_named(make):
+    thing = make()
+    try:
+        with pytest.raises(InvalidOption, match=rf"send a {type(thing).__name__} to .* in the __init__ of Idle"):
+            Workers(Idle, {"deep": [thing]}, count=0)
+    finally:
+        getattr(thing, "close", str)()

@@ -6,25 +6,26 @@ import itertools
 
 from pika import BasicProperties, spec
 
+from rpclab.story.story import Story
 from rpclab.wire.frames import Event, Link
 from rpclab.wire.registry import Registry
-from rpclab.wire.story import Story
 
 
 class Wire:
-    """A registry and a story that follow some connections; each event comes ten milliseconds after the last."""
+    """A registry and a story that follow some connections; each event comes a little after the last."""
 
-    def __init__(self, **options):
+    def __init__(self, *, seconds_between: float = 0.01, **options):
         self.registry = Registry()
-        self.story = Story(self.registry.shown, **options)
+        self.story = Story(self.registry.shown, journal=self.registry.journal, **options)
         self.time = 0.0
+        self._seconds_between = seconds_between
         self._numbers = itertools.count(1)
 
-    def peer(self, name: str) -> Peer:
-        return Peer(self, Link(next(self._numbers), name))
+    def peer(self, name: str, pid: int | None = None) -> Peer:
+        return Peer(self, Link(next(self._numbers), name), pid)
 
     def pass_on(self, link: Link, channel: int, from_client: bool, method, *content) -> Event:
-        self.time = round(self.time + 0.01, 6)
+        self.time = round(self.time + self._seconds_between, 6)
         event = self.registry.take(Event(self.time, link, channel, from_client, method, *content))
         self.story.take(event)
         self.story.end = self.time
@@ -34,9 +35,10 @@ class Wire:
 class Peer:
     """One connection."""
 
-    def __init__(self, wire: Wire, link: Link):
+    def __init__(self, wire: Wire, link: Link, pid: int | None):
         self._wire, self._link = wire, link
         self._tags = itertools.count(1)
+        link.pid = pid
         self.says(spec.Connection.StartOk(client_properties={"connection_name": link.name}), channel=0)
 
     def says(self, method, *content, channel: int = 1) -> None:
@@ -80,8 +82,30 @@ class Peer:
     def acks(self, tag: int, *, multiple: bool = False, channel: int = 1) -> None:
         self.says(spec.Basic.Ack(delivery_tag=tag, multiple=multiple), channel=channel)
 
+    def limits(self, prefetch: int, *, channel: int = 1) -> None:
+        self.says(spec.Basic.Qos(prefetch_count=prefetch), channel=channel)
+
+    def gives_back(self, tag: int, *, channel: int = 1) -> None:
+        self.says(spec.Basic.Nack(delivery_tag=tag, requeue=True), channel=channel)
+
+    def is_refused(self, method: type, code: int, text: str, *, channel: int = 1) -> None:
+        """Have the broker close the channel, or the connection if it is channel 0, because of a method."""
+        kind = spec.Channel.Close if channel else spec.Connection.Close
+        self.hears(kind(code, text, method.INDEX >> 16, method.INDEX & 0xFFFF), channel=channel)
+
+    def closes(self) -> None:
+        self.says(spec.Connection.Close(reply_code=200), channel=0)
+        self.ends()
+
     def ends(self) -> None:
         self._wire.pass_on(self._link, 0, True, None)
+
+    def is_given_up(self, *, heartbeat: int, silence: float) -> None:
+        """Have the broker end the TCP connection, some seconds after the client's last byte."""
+        self.says(spec.Connection.TuneOk(heartbeat=heartbeat), channel=0)
+        self._link.heard = self._wire.time
+        self._wire.time += silence
+        self._wire.pass_on(self._link, 0, False, None)
 
 
 def _content(body: str | bytes, properties: dict) -> tuple:

@@ -1,0 +1,149 @@
+"""The course as somebody has it who installed the package and has no clone: an environment with what it declares."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+from waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+ORDINARY = "nobody"
+LESSON = "00_start_here.ipynb"
+TOKEN = "wheel-tests"
+
+
+def pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def needed_by(package: Distribution) -> dict[str, Distribution]:
+    """Return the distributions, as they are installed here, that one declares to need, and those that they need."""
+    todo, seen, found = list(map(Requirement, package.requires)), set(), {}
+    while todo:
+        wanted = todo.pop()
+        if str(wanted) not in seen:
+            seen.add(str(wanted))
+            found[wanted.name.lower()] = distribution(wanted.name)
+            todo += [
+                further for further in map(Requirement, distribution(wanted.name).requires or ())
+                if not further.marker or any(further.marker.evaluate({"extra": one}) for one in wanted.extras or {""})
+            ]
+    return found
+
+
+def put_into(packages: Path, found: Distribution) -> None:
+    """Install what is installed here there too, but for its commands, which name the Python of here."""
+    for file in found.files:
+        target = Path(os.path.normpath(packages / file))
+        if target.parent.name != "bin":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file.locate(), target)
+            except FileExistsError:  # a file of two distributions
+                pass
+            except OSError:  # another file system
+                shutil.copyfile(file.locate(), target)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that every user can reach, unlike those of pytest."""
+    made = Path(tempfile.mkdtemp(prefix="rpclab-wheel-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def environment(folder: Path) -> Path:
+    """An environment without this clone, into which its wheel was installed with what that declares."""
+    # One that an ordinary user may run, if there is one.
+    python = next((path for path in (f"/usr/bin/{VERSION}", f"/usr/local/bin/{VERSION}") if Path(path).exists()), None)
+    made = folder / "venv"
+    subprocess.run([python or sys.executable, "-m", "venv", "--without-pip", made], check=True)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    (wheel,) = folder.glob("rpclab-*.whl")
+    pip("--python", str(made / "bin" / "python"), "install", "--no-index", "--no-deps", str(wheel))
+    (packages,) = made.glob("lib/python*/site-packages")
+    (package,) = Distribution.discover(name="rpclab", path=[str(packages)])
+    for found in needed_by(package).values():
+        put_into(packages, found)
+    pip("--python", str(made / "bin" / "python"), "check")
+    return made
+
+
+@pytest.fixture(params=["as this user", "as an ordinary user"])
+def run(request, folder: Path, environment: Path) -> Iterator:
+    """Return a function that starts a command of the environment, in an empty folder."""
+    user = {}
+    home = folder / request.param.replace(" ", "-")
+    home.mkdir()
+    if request.param == "as an ordinary user":
+        if os.geteuid() != 0:
+            pytest.skip("the tests run as an ordinary user already")
+        user = {"user": ORDINARY, "group": "nogroup", "extra_groups": []}
+        shutil.chown(home, ORDINARY)
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "JUPYTER"))}
+    variables |= {"HOME": str(home), "RPCLAB_HOME": str(home / "state")}
+
+    def started(*command: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [environment / "bin" / command[0], *command[1:]], cwd=home, env=variables, text=True, **user,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+
+    started.folder = home
+    try:
+        with started("python", "-c", "") as tried:
+            tried.communicate()
+    except PermissionError:
+        pytest.skip(f"no {VERSION} that user {ORDINARY} may run")
+    return started
+
+
+def test_its_command_hands_the_lessons_out_and_opens_them_and_they_run(run, environment):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with (
+        run("rpclab", "lab", "--no-browser", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}") as lab,
+        httpx.Client(headers={"Authorization": f"token {TOKEN}"}, trust_env=False, follow_redirects=True) as browser,
+    ):
+        try:
+            until(lambda: lab.poll() is not None or answers(browser, f"{address}/api"), timeout=60)
+            assert lab.poll() is None, lab.stdout.read()
+            assert browser.get(f"{address}/").url.path == f"/lab/tree/{LESSON}"
+            assert browser.get(f"{address}/api/contents/{LESSON}").json()["path"] == LESSON
+            lessons = run.folder / "rpclab-lessons"
+            with run("python", "-m", "nbconvert", "--execute", "--to=notebook", "--inplace", lessons / LESSON) as done:
+                assert done.wait(timeout=120) == 0, done.stdout.read()
+            with run("python", "-c", "import rpclab; print(rpclab.__file__)") as done:
+                assert Path(done.stdout.read()).is_relative_to(environment)
+        finally:
+            lab.send_signal(signal.SIGTERM)
+        said = lab.stdout.read()
+    assert f"Your lessons are in {lessons}\n" in said
+    assert "Stopping RabbitMQ" in said or "RPCLAB_BROKER" in os.environ
+    assert (lessons / "images" / "control_room.png").stat().st_uid == run.folder.stat().st_uid
+
+
+def answers(browser: httpx.Client, address: str) -> bool:
+    try:
+        return browser.get(address).is_success
+    except httpx.HTTPError:
+        return False

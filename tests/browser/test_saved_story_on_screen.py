@@ -1,0 +1,92 @@
+"""A story that left the notebook: one file in a browser without a network, and a player in a notebook's output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from seen import CROSSINGS, OVERFLOWING
+
+from rpclab import Story
+
+SECONDS = 1_000
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+OPEN = """
+import rpclab
+lab = rpclab.Lab("browser-player")
+workers = rpclab.Workers(rpclab.AdditionServer, count=1)
+with lab.record() as story, rpclab.AddClient() as client:
+    client.call(3, 5)
+"""
+
+
+def message(number: int, body: str, **more) -> dict:
+    step = {"order": number, "what": "published", "who": HOSTILE, "queue": HOSTILE, "redelivered": False, "link": 1,
+            "pid": None, "cause": "", "time": number / 10}
+    return {
+        "number": number, "name": f"message {number}", "kind": "message", "publisher": HOSTILE, "exchange": "",
+        "routing_key": HOSTILE, "size": len(body), "mandatory": False, "returned": "", "dead_lettered": "",
+        "confirmed": False, "time": number / 10, "body": body, "properties": {"message_id": HOSTILE},
+        "queues": [HOSTILE], "removed": [], "request": None, "repeats": None, "deliveries": [], "steps": [step], **more,
+    }
+
+
+@pytest.fixture(params=["light", "dark"])
+def saved(browser: Browser, request, tmp_path):
+    """Return a function that opens a saved story without a network; nothing may go wrong, and nothing be asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=request.param, offline=True)
+    page, said, asked = context.new_page(), [], []
+    page.on("console", lambda one: said.append(one.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda one: asked.append(one.url))
+
+    def opened(story: Story, **options) -> Page:
+        path: Path = story.save(tmp_path / "why.html", **options)
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert len(asked) == 1
+    context.close()
+
+
+def test_the_file_plays_and_hostile_names_are_text(saved, request):
+    written = {"format": "rpclab story", "version": 1, "length": 1.0, "queues": {HOSTILE: HOSTILE},
+               "messages": [message(number, f"{HOSTILE} {number}") for number in (1, 2, 3)]}
+    story = Story.from_json(json.dumps(written))
+    page = saved(story)
+    player = page.locator(".rpclab-flow")
+    expect(player.locator(".box.queue .name")).to_have_text(HOSTILE)
+    for number in (1, 2, 3):
+        player.get_by_role("button", name="One step forward").click()
+        expect(player.locator(".timeline")).to_contain_text(f"step {number} of 3")
+    expect(player.locator(".box.queue")).to_contain_text("3 ready")
+    player.locator(".chips .chip:visible").first.click()
+    expect(player.locator(".content.message")).to_contain_text(HOSTILE)
+    assert page.locator("img").count() == 0
+    assert player.evaluate(OVERFLOWING) == []
+    assert player.evaluate(CROSSINGS) == []
+    page.screenshot(path=Path(__file__).parent / "screenshots" / f"saved_{request.node.callspec.id}.png")
+
+
+@pytest.mark.usefixtures("complaints")
+def test_a_player_in_a_notebook_needs_no_kernel(open_cells, page: Page, screenshot):
+    open_cells(OPEN, "story.player()")
+    player = page.locator(".rpclab-player .rpclab-flow")
+    expect(player.locator(".box.worker")).to_be_visible(timeout=60 * SECONDS)
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_text("Shut Down Kernel", exact=True).click()
+    expect(page.get_by_text("No Kernel", exact=True)).to_be_visible(timeout=30 * SECONDS)
+    for _ in range(3):
+        player.get_by_role("button", name="One step forward").click()
+    expect(player.locator(".timeline")).to_contain_text("step 3 of 5: reply to request 1: published by Addition")
+    expect(player.locator(".box.queue").nth(1).locator(".chips .chip")).to_have_text("= 8")
+    player.get_by_role("button", name="Messages").click()
+    player.get_by_role("button", name="reply to request 1", exact=True).click()
+    expect(player.locator(".content.message")).to_contain_text("correlation id")
+    screenshot("player_in_a_notebook")
