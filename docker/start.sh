@@ -1,7 +1,7 @@
 #!/bin/sh
-# What the container runs: hand the notebooks out, then JupyterLab on the first lesson.
+# What the container runs: the lessons in the reader's home, which is kept in a volume, and JupyterLab there.
 set -eu
-python docker/hand_out.py docker/notebooks "$HOME/notebooks"
+cd "$HOME"
 # 0.0.0.0 is the container's own network; docker-compose.yml publishes the port on the machine's loopback alone.
 exec python -m rpclab lab --no-browser \
     --ServerApp.ip=0.0.0.0 --ServerApp.port="$RPCLAB_LAB_PORT" \
