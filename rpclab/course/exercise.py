@@ -26,7 +26,7 @@ class Exercise:
     id : str
         The lesson's number and a few words: ``04-ack-after-work``.
     title : str
-        Its title on the map.
+        Its title on the map, and its heading in the lesson.
     task : str
         What to do, in Markdown.
     name : str
@@ -55,7 +55,7 @@ class Exercise:
     def question(self) -> Markdown:
         """What to do, rendered in a notebook."""
         how = f"Complete or fix `{self.name}`, run its cell, and check with `.check({self.name})`."
-        return Markdown(f"**Exercise {self.id}: {self.title}**\n\n{self.task.strip()}\n\n{how} Stuck? `.hint()`")
+        return Markdown(f"**Exercise {self.id}.** {self.task.strip()}\n\n{how} Stuck? `.hint()`")
 
     def check(self, answer: object = None) -> Verdict:
         """Run the answer in separate processes on its own virtual host, and judge it by what crossed the wire.

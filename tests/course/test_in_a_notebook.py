@@ -55,7 +55,7 @@ def exercise():
 
 def test_the_question_is_markdown(notebook):
     notebook.run("ex.question")
-    assert notebook.result["text/markdown"].startswith("**Exercise 04-ack-after-work: Acknowledge after the work**")
+    assert notebook.result["text/markdown"].startswith("**Exercise 04-ack-after-work.** ")
 
 
 def test_the_untouched_starter_is_not_attempted(notebook, exercise):

@@ -108,6 +108,12 @@ def test_what_an_exercise_checks_is_its_starter_as_it_is(notebook):
         assert f"{exercise.id}: not attempted" in code_cells(notebook)[position].outputs[0].data["text/plain"]
 
 
+def test_an_exercise_has_its_title_as_a_heading_so_that_the_contents_and_an_empty_copy_show_it(notebook):
+    for before, cell in itertools.pairwise(notebook.cells):
+        for _, identifier in EXERCISE.findall(cell.source if cell.cell_type == "code" else ""):
+            assert before.source == f"### {rpclab.exercise(identifier).title}"
+
+
 def test_every_exercise_and_prediction_of_a_lesson_is_in_it(notebook):
     sources = "\n".join(cell.source for cell in code_cells(notebook))
     lesson = notebook.path.stem[:2]
