@@ -8,8 +8,20 @@ from pathlib import Path
 
 from rpclab.table import shortened
 
-FRONT_END = Path(__file__).parent / "widgets"
-STYLE = f"<style>{(FRONT_END / 'room.css').read_text(encoding='utf-8')}</style>"
+FRONT_END = Path(__file__).parent / "widgets" / "front_end"
+
+
+def script() -> str:
+    """Return the front end of all widgets: one ES module, of its files in the order of their numbers."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(FRONT_END.glob("*.js")))
+
+
+def style(name: str = "room.css") -> str:
+    """Return a style sheet of the front end."""
+    return (FRONT_END / name).read_text(encoding="utf-8")
+
+
+STYLE = f"<style>{style()}</style>"
 
 
 def title(text: str, code: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rpclab.case_study import CaseStudy
+from rpclab.errors import InvalidOption
 from rpclab.lab import Lab
 from rpclab.operate.broken_servers import ConfusedServer, ForgetfulServer, RepetitiveServer
 from rpclab.operate.desk import Desk
@@ -152,3 +153,17 @@ FAULTS = (
         lambda breaking: breaking.replace(ConfusedServer),
     ),
 )
+
+
+def fault_named(name: str) -> Fault:
+    """Return the fault of this name.
+
+    Raises
+    ------
+    InvalidOption
+        If there is none.
+    """
+    fault = next((fault for fault in FAULTS if fault.name == name), None)
+    if fault is None:
+        raise InvalidOption(f"break_it({name!r}): it is one of {', '.join(fault.name for fault in FAULTS)}.")
+    return fault

@@ -13,6 +13,7 @@ from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.story.board import CLIENT, EXCHANGE, QUEUE, WORKER, Board, Chip, Place
 from rpclab.story.moves import Interpreter
 from rpclab.story.world import World
+from rpclab.table import Table
 
 CALLBACK = "callback"
 BOXES_SHOWN = 8
@@ -22,6 +23,7 @@ UNSEEN = "not declared in sight"
 DELETED, CLOSED, OTHERS_ENDED = "deleted", "closed", "ended"
 ENDED = (DELETED, CLOSED, OTHERS_ENDED, "dead", "stopped")
 _NOTHING: Mapping[str, int] = MappingProxyType({})
+_COLUMNS = ("what", "name", "published", "ready", "unacked", "done")
 _ORDER = (CLIENT, EXCHANGE, QUEUE, WORKER)
 _NUMBERED = re.compile(r"(.+)-(\d+)")
 
@@ -180,6 +182,25 @@ def fewer(found: Iterable[Box], most: int = BOXES_SHOWN) -> list[Box]:
         if rest:
             chosen.append(_together(rest))
     return chosen
+
+
+def as_table(found: Iterable[Box]) -> Table:
+    """Return a row for each box: what it is, and its counts."""
+    rows = [
+        {
+            "what": _what(box), "name": box.name, "published": box.published, "ready": box.ready,
+            "unacked": box.unacked, "done": box.done, "note": box.note or None,
+        }
+        for box in found
+    ]
+    columns = (*_COLUMNS, "note") if any(row["note"] for row in rows) else _COLUMNS
+    return Table(columns, rows, empty="(nothing here yet)")
+
+
+def _what(box: Box) -> str:
+    if box.place.role == QUEUE and box.lane:
+        return "callback queue"
+    return "consumer" if box.place.role == WORKER else box.place.role
 
 
 def _together(rest: list[Box]) -> Box:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from rpclab.story.diagram import Line, printable
-from rpclab.story.player import Player, asset
+from rpclab.story.player import Player, on_one_line
 from rpclab.story.story import Story
+from rpclab.theme import style
 
 # The browser itself stops the page from loading anything.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -20,7 +21,7 @@ def page(story: Story, title: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"<title>{_text(title)}</title><style>{asset('page.css')}</style></head><body>"
+        f"<title>{_text(title)}</title><style>{on_one_line(style('page.css'))}</style></head><body>"
         f"<h1>{_text(title)}</h1>{player.html()}<h2>Step by step</h2>{sequence(player.lines)}"
         f"<h2>Messages</h2>{story.table()._repr_html_()}<h2>Properties</h2>{properties}</body></html>\n"
     )

@@ -20,7 +20,7 @@ from rpclab.story.details import details, recent
 from rpclab.story.diagram import printable, sequence_lines
 from rpclab.story.recorder import Recorder
 from rpclab.story.story import Story
-from rpclab.theme import FRONT_END
+from rpclab.theme import script, style
 from rpclab.wire.messages import Step
 from rpclab.wire.routing import Emptied
 
@@ -69,9 +69,9 @@ class Player:
         name = f"rpclab-{hashlib.sha256(data.encode(errors='replace')).hexdigest()[:12]}"
         return (
             f'<div class="rpclab-player" id="{name}"><pre>{escape(self._text)}</pre></div>'
-            f"<style>{asset('room.css')}</style>"
+            f"<style>{on_one_line(style())}</style>"
             f'<script type="application/json" id="{name}-data">{data}</script>'
-            f'<script type="module">{asset("room.js")}\n'
+            f'<script type="module">{on_one_line(script())}\n'
             f'play(document.getElementById("{name}"), '
             f'JSON.parse(document.getElementById("{name}-data").textContent));</script>'
         )
@@ -131,9 +131,8 @@ def _change(before: dict, after: dict) -> dict:
     }
 
 
-def asset(name: str) -> str:
-    """Return a file of the front end on one line, without comments: all its statements end with their semicolons."""
-    text = (FRONT_END / name).read_text(encoding="utf-8")
+def on_one_line(text: str) -> str:
+    """Return code of the front end on one line, without comments: all its statements end with their semicolons."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     lines = (re.sub(r"(^| )// .*", "", line).strip() for line in text.splitlines())
     return " ".join(line for line in lines if line).replace("</", "<\\/")

@@ -13,33 +13,25 @@ from rpclab.findings import diagnose
 from rpclab.lab import Lab, current_lab
 from rpclab.operate import request_view
 from rpclab.operate.arrivals import Arrivals
-from rpclab.operate.breaking import CUT, FAULTS, FREEZE, Breaking
+from rpclab.operate.breaking import CUT, FREEZE, Breaking, fault_named
 from rpclab.operate.commands import Command
 from rpclab.operate.crew import Crew
 from rpclab.operate.desk import Desk
 from rpclab.operate.request_log import Request
 from rpclab.rpc.arithmetic import AddClient, FibonacciClient
-from rpclab.rpc.protocol import (
-    ADDITION_CALLBACK_QUEUE,
-    ADDITION_QUEUE,
-    FIBONACCI_CALLBACK_QUEUE,
-    FIBONACCI_QUEUE,
-)
-from rpclab.rpc.workers import Workers
-from rpclab.story.board import CLIENT, QUEUE, WORKER, Place
-from rpclab.story.boxes import CALLBACK
+from rpclab.rpc.protocol import ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE
+from rpclab.story.board import Place
+from rpclab.widgets import control_room_boxes as boxes
+from rpclab.widgets import control_room_tables as tables
 from rpclab.widgets.message_flow import MessageFlow
-from rpclab.widgets.pane import act
 from rpclab.widgets.refresh import Refresher
 from rpclab.widgets.request_panel import Look
-from rpclab.widgets.worker_board import process_acts
 
 CALL_SECONDS = 5.0
 WAIT_SECONDS = 60.0
-ROWS_SHOWN, LINES_SHOWN, ENDED_SHOWN, ANSWERS_SHOWN = 40, 3, 1, 2
+ROWS_SHOWN, LINES_SHOWN, ANSWERS_SHOWN = 40, 3, 2
 DIAGNOSED = 200  # messages, the last ones, which takes a few milliseconds
 STARTED, STOPPED = "Everything runs. Fire a request, or break something.", "Nothing runs yet. Press Start everything."
-QUEUES = (ADDITION_QUEUE, FIBONACCI_QUEUE, ADDITION_CALLBACK_QUEUE, FIBONACCI_CALLBACK_QUEUE)
 
 
 class ControlRoom(MessageFlow):
@@ -132,9 +124,7 @@ class ControlRoom(MessageFlow):
         InvalidOption
             If there is no such fault.
         """
-        fault = next((fault for fault in FAULTS if fault.name == name), None)
-        if fault is None:
-            raise InvalidOption(f"break_it({name!r}): it is one of {', '.join(fault.name for fault in FAULTS)}.")
+        fault = fault_named(name)
         return self._give(fault.button.lower(), lambda: fault.cause(self._breaking), f"Look: {fault.look_for}")
 
     def repair(self) -> Command:
@@ -279,16 +269,7 @@ class ControlRoom(MessageFlow):
             return {}
         with self._changed:
             self._recorder.note_processes(time.monotonic(), self._crew.states())
-        places = {Place(QUEUE, queue): "" for queue in QUEUES} | {Place(CLIENT, name): "" for name in self._desks}
-        for pool in self.system.pools:
-            role, lane = (CLIENT, CALLBACK) if self._takes_replies(pool) else (WORKER, "")
-            workers = self._crew.of(pool)
-            ended = [worker.name for worker in workers if not worker.alive][-ENDED_SHOWN:]
-            places |= {Place(role, w.name): lane for w in workers if w.alive or w.name in ended}
-        return places
-
-    def _takes_replies(self, pool: Workers) -> bool:
-        return pool in (self.system.addition_callbacks, self.system.fibonacci_callbacks)
+        return boxes.places(self.system, self._crew, self._desks)
 
     def _dress(self, scene: dict) -> None:
         """Give the boxes their buttons."""
@@ -298,62 +279,19 @@ class ControlRoom(MessageFlow):
         line = self._crew.commands.line
         scene["status"] = scene["status"] or self._trouble or line or self._said
         scene["bad"] = bool(self._trouble) or line.startswith("\u2715")
-        scene["acts"] = [
-            act("start", "Start everything", "Start the servers and the callback workers", main=True),
-            act("stop", "Stop everything", "Stop all processes"),
-            act("repair", "Repair everything", "Undo all faults"),
-        ]
-        scene["groups"] = {pool.name: self._group(pool) for pool in self.system.pools}
+        scene["acts"] = boxes.acts_on_everything()
+        scene["groups"] = boxes.groups(self.system)
         if scene["time"]["live"]:
             for box in scene["boxes"]:
-                self._dress_box(box)
-
-    def _group(self, pool: Workers) -> dict:
-        faults = [
-            act("break_it", fault.button, f"Send a request, and look: {fault.look_for}", fault.name)
-            for fault in FAULTS if fault.servers == pool.name
-        ]
-        return {
-            "column": "client" if self._takes_replies(pool) else "worker", "lane": self._takes_replies(pool),
-            "acts": [act("start_one", "+ 1", f"Start one more {pool.name}", pool.name)], "faults": faults,
-        }
-
-    def _dress_box(self, box: dict) -> None:
-        name = box["key"].partition(":")[2]
-        if box["role"] == QUEUE and name in self._recorder.world.queues:
-            title = f"Delete the ready messages of {box['name']}"
-            box["acts"] = [act("purge", "purge", title, name, ask=f"purge {box['ready']:,}?")]
-        elif name in self._desks:
-            box["form"] = {**self._desks[name].form, "client": name, "acts": [
-                act("cut", "Cut", f"Cut this client's connection. Look: {CUT}", name),
-                act("freeze", "Freeze", f"Hold back all replies to this client. Look: {FREEZE}", name),
-            ]}
-        elif name in self._recorder.world.processes:
-            box["acts"] = process_acts(name, self._recorder.world.processes[name])
+                boxes.add_acts(box, self._desks, self._recorder.world)
 
     def _drawer(self, tab: str) -> dict:
         if tab == "requests":
             return {"table": request_view.table_of(self._desks, ROWS_SHOWN)}
         if tab == "callbacks":
-            rows: list[dict] = [
-                {"key": f"{answers._queue} {one.number}", "message": one.message.number,
-                 "cells": [f"{answers._queue} {one.number}", *one.cells], "order": one.message.number}
-                for answers in (self.addition_answers, self.fibonacci_answers) for one in answers.arrivals[-ROWS_SHOWN:]
-            ]
-            rows.sort(key=lambda row: -row["order"])
-            columns = ["callback queue", "body", "sent by", "received by", "state", "correlation id"]
-            return {"table": {"columns": columns, "rows": rows[:ROWS_SHOWN]}}
+            return {"table": tables.callbacks((self.addition_answers, self.fibonacci_answers), ROWS_SHOWN)}
         if tab == "printed":
-            rows = [
-                {"key": f"{worker.pid} {at}", "cells": [worker.name, request_view.shown(line)]}
-                for worker in self._crew for at, line in list(enumerate(worker.log))[-LINES_SHOWN:]
-            ]
-            return {"table": {"columns": ["process", "printed"], "rows": rows}}
+            return {"table": tables.printed(self._crew, LINES_SHOWN)}
         if tab == "findings":
-            rows = [
-                {"key": f"{one.rule} {one.title}", "message": one.evidence[0].message,
-                 "cells": [one.gravity, request_view.shown(one.title), request_view.shown(one.cure)]}
-                for one in diagnose(self._lab.story, last=DIAGNOSED)
-            ]
-            return {"table": {"columns": ["gravity", "what is wrong", "fix"], "rows": rows}}
+            return {"table": tables.findings(diagnose(self._lab.story, last=DIAGNOSED))}
         return super()._drawer(tab)

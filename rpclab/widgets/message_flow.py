@@ -11,12 +11,12 @@ import traitlets
 
 from rpclab.errors import InvalidOption, LabError
 from rpclab.lab import Lab, current_lab
-from rpclab.story.board import QUEUE, TOTALS, WORKER, Move, Place, summary
-from rpclab.story.boxes import BOXES_SHOWN, Box
+from rpclab.story.board import TOTALS, Move, Place, summary
+from rpclab.story.boxes import BOXES_SHOWN, as_table
 from rpclab.story.describe import MESSAGES_TABS
 from rpclab.story.details import as_text, details, recent
 from rpclab.story.recorder import Recorder
-from rpclab.table import Table
+from rpclab.widgets.alarm import Alarm
 from rpclab.widgets.pane import Pane
 from rpclab.wire.frames import Event
 from rpclab.wire.messages import Message, Step
@@ -25,7 +25,6 @@ WAIT_SECONDS = 30.0
 CLOSED = "Closed: the picture is as it was."
 NO_CONNECTION = "No connection is open: closed, cut, or lost with the broker."
 RECENT = 12
-_COLUMNS = ("what", "name", "published", "ready", "unacked", "done")
 
 
 class MessageFlow(Pane):
@@ -78,8 +77,8 @@ class MessageFlow(Pane):
         self._arrived: deque[Step | Event] = deque()
         self._moves: list[Move] = []
         self._at: int | None = None
-        self._alarm: threading.Timer | None = None
-        self._alarm_at: float | None = None
+        # The picture changes when a message expires, and nothing crosses the wire then.
+        self._expiry = Alarm(self._touch)
         self._acts = {"show": self.show, "live": self.live, "select": self._choose}
         super().__init__()
         self.kind = "picture"
@@ -195,7 +194,7 @@ class MessageFlow(Pane):
             end()
         self._closing = True
         self._stop_drawing()
-        self._wake_at(None)
+        self._expiry.set(None)
 
     def __str__(self) -> str:
         self._catch_up()
@@ -203,17 +202,8 @@ class MessageFlow(Pane):
             at, found = self._at, self._recorder.boxes(self._at)
             when = self._recorder.time(at)
             totals = (self._recorder.board if at is None else self._recorder.history.board(at)).totals
-        rows = [
-            {
-                "what": _what(box), "name": box.name, "published": box.published, "ready": box.ready,
-                "unacked": box.unacked, "done": box.done, "note": box.note or None,
-            }
-            for box in found
-        ]
-        columns = (*_COLUMNS, "note") if any(row["note"] for row in rows) else _COLUMNS
-        table = Table(columns, rows, empty="(nothing here yet)")
         past = "" if at is None else f"step {when['at']} of {when['of']}: {when['said'] or 'before the first'}\n"
-        return f"{past}{table!r}\n{summary(totals)}"
+        return f"{past}{as_table(found)!r}\n{summary(totals)}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._lab!r})"
@@ -273,7 +263,7 @@ class MessageFlow(Pane):
         if self.opened:
             self.drawer = {"tab": self.opened, **self._drawer(self.opened)}
         if not self._closing:
-            self._wake_at(expiry)
+            self._expiry.set(expiry)
 
     def _more(self) -> Mapping[Place, str]:
         """Return the places that have a box before anything happens there, with their lanes."""
@@ -294,22 +284,3 @@ class MessageFlow(Pane):
     def _step_number(self, step: Step) -> int | None:
         with self._changed:
             return self._recorder.history.find(step.order)
-
-    def _wake_at(self, moment: float | None) -> None:
-        """Draw the picture again when a message expires: nothing crosses the wire then."""
-        if moment == self._alarm_at and self._alarm and self._alarm.is_alive():
-            return
-        if self._alarm:
-            self._alarm.cancel()
-            self._alarm.join()
-        self._alarm, self._alarm_at = None, moment
-        if moment is not None:
-            self._alarm = threading.Timer(max(0.0, moment - time.monotonic()), self._touch)
-            self._alarm.daemon = True
-            self._alarm.start()
-
-
-def _what(box: Box) -> str:
-    if box.place.role == QUEUE and box.lane:
-        return "callback queue"
-    return "consumer" if box.place.role == WORKER else box.place.role

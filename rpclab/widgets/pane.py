@@ -8,7 +8,7 @@ import anywidget
 import traitlets
 
 from rpclab.errors import LabError
-from rpclab.theme import FRONT_END
+from rpclab.theme import script, style
 from rpclab.widgets.refresh import TOGETHER_SECONDS, Refresher
 
 
@@ -23,8 +23,8 @@ class Pane(anywidget.AnyWidget):
         The scene that is drawn now.
     """
 
-    _esm = FRONT_END / "room.js"
-    _css = FRONT_END / "room.css"
+    _esm = script()
+    _css = style()
     # The methods that the front end may call, by name; each must return at once.
     _acts: Mapping[str, Callable] = {}
     _refresher: Refresher | None = None

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from rpclab import InvalidName, Lab, LabError, VhostNotOurs, connection_parameters
+from rpclab.broker.environment import URL_VARIABLE
 from rpclab.broker.management import Management
-from rpclab.lab import URL_VARIABLE, current_lab
+from rpclab.lab import current_lab
 
 HOLDER = """
 import sys

@@ -226,7 +226,7 @@ def test_a_client_that_does_not_go_through_the_lab_has_requests_that_are_pending
 def test_without_any_lab_the_panel_works(lab, shout):
     parameters = lab.direct_parameters
     with RpcClient("shout", parameters=parameters) as client, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rpclab.lab._open", {})
+        patch.setattr("rpclab.lab.open_labs._open", {})
         panel = RequestPanel(client)
         assert panel.burst(3, "x").wait().results == ["X"] * 3
         panel.close()

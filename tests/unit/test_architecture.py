@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md is true: which rooms there are, and which way imports run."""
+"""ARCHITECTURE.md is true: which rooms there are, and which way imports run; so are the numbers of the front end."""
 
 from __future__ import annotations
 
@@ -48,3 +48,21 @@ def test_the_files_that_it_names_exist():
     named = [PACKAGE / room / file for room, file in rows]
     named += [ROOT / path for path in re.findall(r"`((?:rpclab|tests)/[\w/.]+)`", TEXT) if "NN" not in path]
     assert [path for path in named if not path.exists()] == []
+
+
+def test_a_file_of_the_front_end_uses_only_those_with_a_lower_number():
+    comment = re.compile(r"^ *(//|/?\*).*", re.MULTILINE)
+    files = {
+        path.name: comment.sub("", path.read_text(encoding="utf-8"))
+        for path in (PACKAGE / "widgets" / "front_end").glob("*.js")
+    }
+    made = {
+        thing: name for name, text in files.items()
+        for thing in re.findall(r"^(?:class|const|function|let) (\w+)", text, re.MULTILINE)
+    }
+    assert {"keep", "Form", "Ways", "SIGNS", "Room"} <= made.keys()
+    wrong = [
+        f"{name} uses {thing} of {maker}" for name, text in files.items() for thing, maker in made.items()
+        if maker != name and maker[0] >= name[0] and re.search(rf"(?<![.\w]){thing}\b", text)
+    ]
+    assert wrong == []
