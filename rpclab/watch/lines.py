@@ -57,9 +57,6 @@ class PlainLines:
         """Show the summary."""
         print("\n" + "\n".join(map(safe, text.splitlines())), flush=True)
 
-    def close(self) -> None:
-        """Stop showing."""
-
 
 class JsonLines:
     """Prints one JSON object on a line for each thing that happens, with the time in seconds.
@@ -94,9 +91,6 @@ class JsonLines:
         findings = [one.to_dict() for one in self._seen.findings]
         self._add("summary", time.monotonic(), counts=dict(self._seen.counts), findings=findings)
         self._print()
-
-    def close(self) -> None:
-        pass
 
     def _step(self, step: Step) -> dict:
         message = step.message

@@ -66,7 +66,7 @@ class Seen:
         self.connections: dict[int, Connection] = {}
         self.counts: Counter[str] = Counter()
         self._bodies = bodies
-        self._registry, self._outside = tap.registry, outside
+        self._outside = outside
         self._found: dict[tuple[str, str], list[Finding]] = {}
         self._waiting: deque[Step | Event] = deque(maxlen=MOST_WAITING)
         self._missed = 0
@@ -99,7 +99,7 @@ class Seen:
         began = time.monotonic()
         if began < self._next_look:
             return []
-        self._outside.ask(self.story, self._registry)
+        self._outside.ask(self.story)
         current: dict[tuple[str, str], list[Finding]] = {}
         for one in diagnose(self.story):
             # The same one says other numbers in each look.
