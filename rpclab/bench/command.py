@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import platform
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pika
 import psutil
@@ -16,7 +17,7 @@ from rpclab.lab import Lab
 LAB = "bench"
 ROWS = (
     speed.rows, scaling.working_rows, scaling.sleeping_rows, startup.first_reply_rows, startup.import_rows,
-    tapping.rows, tapping.watch_rows, tapping.story_rows, scaling.killing_rows,
+    tapping.rows, tapping.watch_rows, tapping.story_rows,
 )
 
 
@@ -39,12 +40,12 @@ def run(seconds_soak: float | None, json: bool, *, quick: bool = False) -> int:
     """
     if seconds_soak is not None:
         with Lab(LAB) as lab:
-            tally = soak.run(lab, seconds_soak)
-        print(json_module.dumps(tally.plain()) if json else tally.table())
-        return 0 if tally.sound else 1
+            counts = soak.run(lab, seconds_soak)
+        print(json_module.dumps(counts) if json else soak.table(counts))
+        return 0 if counts["sound"] else 1
     around, found = circumstances(), rows(quick=quick)
     if json:
-        print(json_module.dumps(around | {"rows": report.plain(found)}))
+        print(json_module.dumps(around | {"rows": [asdict(row) for row in found]}))
     else:
         print(", ".join(f"{name} {value}" for name, value in around.items()), report.table(found), sep="\n")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -17,24 +17,18 @@ class Scale:
         How often the sides of a comparison take turns.
     short_rounds : int
         The same for short rounds: calls one after the other.
+    long_rounds : int
+        The same for long ones: new processes, and processes that sleep.
     calls : int
-        Calls of one such round.
+        Calls of one short round.
     in_flight : int
         Calls of one round that are in flight together.
     work : int
         The index of the Fibonacci number that a request for several processes computes.
-    work_calls : int
-        Requests of one round for each process that works.
-    sleep_rounds : int
-        How often processes that sleep take turns.
-    sleep_calls : int
-        Requests of one round for each process that sleeps.
+    shared_calls : int
+        Requests of one round for each process that works or sleeps.
     processes : tuple of int
         The numbers of processes that sleep.
-    starts : int
-        How often new workers and interpreters are started.
-    kills : int
-        How many workers are killed while they hold a request.
     burst : int
         Round trips of the burst through the tap.
     told : int
@@ -43,23 +37,20 @@ class Scale:
 
     rounds: int = 9
     short_rounds: int = 31
+    long_rounds: int = 3
     calls: int = 50
     in_flight: int = 1000
     work: int = 27
-    work_calls: int = 8
-    sleep_rounds: int = 3
-    sleep_calls: int = 20
+    shared_calls: int = 10
     processes: tuple[int, ...] = (1, 2, 4, 8, 16)
-    starts: int = 5
-    kills: int = 3
     burst: int = 3000
     told: int = 5000
 
 
 # Ten seconds, for a quick look: with so few rounds the numbers are rough.
 QUICK = Scale(
-    rounds=2, short_rounds=5, calls=40, in_flight=300, work=24, sleep_rounds=1, sleep_calls=5, processes=(4,),
-    starts=1, kills=1, burst=500, told=500,
+    rounds=2, short_rounds=5, long_rounds=1, calls=40, in_flight=300, work=24, shared_calls=5, processes=(4,),
+    burst=500, told=500,
 )
 
 
@@ -70,24 +61,22 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure each side once a round, in turns, and return each one's numbers, one for each round.
+def alternately(
+    ours: Callable[[], float], theirs: Callable[[], float], *, rounds: int
+) -> tuple[list[float], list[float]]:
+    """Measure both sides once a round, in turns, and return each one's numbers, one for each round.
 
     Parameters
     ----------
-    sides : mapping of str to callable
+    ours, theirs : callable
         Each makes one measurement and returns its number.
     rounds : int
         How many measurements of each; one more comes first, to warm up.
-
-    Returns
-    -------
-    dict of str to list of float
     """
-    numbers: dict[str, list[float]] = {name: [] for name in sides}
-    for side in sides.values():
+    numbers: tuple[list[float], list[float]] = [], []
+    for side in (ours, theirs):
         side()
     for _ in range(rounds):
-        for name, side in sides.items():
-            numbers[name].append(side())
+        for side, of_side in zip((ours, theirs), numbers, strict=True):
+            of_side.append(side())
     return numbers

@@ -22,29 +22,11 @@ class Chart(widgets.HTML):
     ----------
     rows : sequence of Row
         What was measured.
-
-    Attributes
-    ----------
-    rows : tuple of Row
-        The same.
     """
 
     def __init__(self, rows: Sequence[Row]):
         self.rows = tuple(rows)
         super().__init__(_html(self.rows))
-
-    def __getitem__(self, what: str) -> Row:
-        """Return the first row whose description begins with a text.
-
-        Raises
-        ------
-        KeyError
-            If there is none.
-        """
-        row = next((row for row in self.rows if row.what.startswith(what)), None)
-        if row is None:
-            raise KeyError(f"{what!r} was not measured. There are: {', '.join(row.what for row in self.rows)}.")
-        return row
 
     def __str__(self) -> str:
         return repr(table(self.rows))
@@ -68,8 +50,6 @@ def _measured(row: Row) -> str:
 
 
 def _bar(row: Row) -> str:
-    if row.goal is None:
-        return ""
     part = max(0.0, min(WIDEST, (row.measured if row.ratio is None else row.ratio) / row.goal)) / WIDEST
     return (
         "<svg width='120' height='16' aria-hidden='true' class='bars'>"
@@ -79,6 +59,4 @@ def _bar(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    if row.met is None:
-        return ""
     return theme.label("good", "\u2713 met") if row.met else theme.label("bad", "\u2715 not met")

@@ -1,4 +1,4 @@
-"""Plain pika in one thread, without any safety, for comparison with `RpcClient` and `RpcServer`."""
+"""Plain pika in one thread, without any safety, for comparison with `RpcClient`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic
 
-from rpclab.broker import tls
 from rpclab.rpc.protocol import declare
-from rpclab.rpc.server import BaseServer
-
-PREFETCH = 50
 
 
 class RawClient:
@@ -25,9 +21,11 @@ class RawClient:
         Where to connect.
     queue : str
         Where requests go.
+    confirms : bool
+        Whether each request waits until the broker has taken it.
     """
 
-    def __init__(self, parameters: pika.connection.Parameters, queue: str):
+    def __init__(self, parameters: pika.connection.Parameters, queue: str, *, confirms: bool = False):
         self._queue = queue
         self._answers: dict[str, bytes] = {}
         self._connection = pika.BlockingConnection(parameters)
@@ -35,6 +33,8 @@ class RawClient:
         declare(self._channel, queue)
         self._replies = self._channel.queue_declare("", exclusive=True).method.queue
         self._channel.basic_consume(self._replies, self._on_reply, auto_ack=True)
+        if confirms:
+            self._channel.confirm_delivery()
 
     def call(self, body: str) -> str:
         """Send a request and return the reply."""
@@ -47,16 +47,11 @@ class RawClient:
             self._connection.process_data_events(time_limit=None)
         return [self._answers.pop(correlation_id).decode() for correlation_id in sent]
 
-    def close(self) -> None:
-        """Close the connection; calling it again has no effect."""
-        if self._connection.is_open:
-            self._connection.close()
-
     def __enter__(self) -> RawClient:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        self._connection.close()
 
     def _send(self, body: str) -> str:
         correlation_id = str(uuid.uuid4())
@@ -68,35 +63,3 @@ class RawClient:
         self, channel: BlockingChannel, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
         self._answers[properties.correlation_id] = body
-
-
-class ConfirmingRawClient(RawClient):
-    """The same with publisher confirms: each request waits until the broker has taken it."""
-
-    def __init__(self, parameters: pika.connection.Parameters, queue: str):
-        super().__init__(parameters, queue)
-        self._channel.confirm_delivery()
-
-
-class InlineServer(BaseServer):
-    """Answers with the request's own text, in the thread that owns the connection.
-
-    Parameters
-    ----------
-    queue : str
-        The queue to take requests from.
-    url : str
-        Where to connect.
-    """
-
-    def __init__(self, queue: str, url: str):
-        super().__init__(queue, parameters=tls.parameters(url))
-        self.channel.basic_qos(prefetch_count=PREFETCH)
-
-    def on_request(
-        self, ch: BlockingChannel, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
-    ) -> None:
-        """Answer and acknowledge."""
-        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
-        ch.basic_publish("", properties.reply_to, body, reply)
-        ch.basic_ack(method.delivery_tag)

@@ -2,60 +2,66 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 
-from rpclab.bench.pika_baseline import PREFETCH
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.spec import Basic
+
 from rpclab.broker import tls
 from rpclab.rpc.rpc_server import RpcServer
+from rpclab.rpc.server import BaseServer
 
+PREFETCH = 50
 SLEEP_SECONDS = 0.02
 
 
-class _Server(RpcServer):
-    """An `RpcServer` that connects where its arguments say."""
+class InlineServer(BaseServer):
+    """Plain pika: answers with the request's own text, in the thread that owns the connection.
 
-    prefetch = 1
+    Parameters
+    ----------
+    queue : str
+        The queue to take requests from.
+    url : str
+        Where to connect.
+    """
 
     def __init__(self, queue: str, url: str):
-        super().__init__(queue, prefetch=self.prefetch, parameters=tls.parameters(url))
+        super().__init__(queue, parameters=tls.parameters(url))
+        self.channel.basic_qos(prefetch_count=PREFETCH)
+
+    def on_request(
+        self, ch: BlockingChannel, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> None:
+        """Answer and acknowledge."""
+        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
+        ch.basic_publish("", properties.reply_to, body, reply)
+        ch.basic_ack(method.delivery_tag)
 
 
-class EchoServer(_Server):
-    """Answers with the request's own text."""
+class Server(RpcServer):
+    """An `RpcServer` that connects where its arguments say."""
 
-    prefetch = PREFETCH
-
-    def handle(self, body: str) -> str:
-        """Return the text itself."""
-        return body
+    def __init__(self, queue: str, url: str, function: Callable[[str], object], prefetch: int = 1):
+        super().__init__(queue, function, prefetch=prefetch, parameters=tls.parameters(url))
 
 
-class WorkingServer(_Server):
-    """Computes Fibonacci numbers by their definition, which keeps a processor busy."""
-
-    def handle(self, body: str) -> int:
-        """Return the Fibonacci number whose index is in the text."""
-        return _fibonacci(int(body))
+def echo(body: str) -> str:
+    """Return the text itself."""
+    return body
 
 
-class SleepingServer(_Server):
-    """Waits for 20 ms, as for a disk or another service, which keeps no processor busy."""
-
-    def handle(self, body: str) -> str:
-        """Return the text itself, late."""
-        time.sleep(SLEEP_SECONDS)
-        return body
+def sleep(body: str) -> str:
+    """Return the text 20 ms later: a wait, as for a disk or another service, keeps no processor busy."""
+    time.sleep(SLEEP_SECONDS)
+    return body
 
 
-class HoldingServer(_Server):
-    """Prints that it has begun, and never ends."""
-
-    def handle(self, body: str) -> str:
-        """Print the text and hold the request until the process is killed."""
-        print(f"begun {body}", flush=True)
-        threading.Event().wait()
-        return body
+def compute(body: str) -> int:
+    """Return the Fibonacci number whose index is in the text, by its definition, which keeps a processor busy."""
+    return _fibonacci(int(body))
 
 
 def _fibonacci(n: int) -> int:

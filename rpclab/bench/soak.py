@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack, suppress
-from functools import partial
+from typing import Any
 
-from rpclab.bench.outcome_counts import Tally
-from rpclab.bench.servers import EchoServer
+from rpclab.bench.servers import PREFETCH, Server, echo
 from rpclab.errors import InvalidOption, LabError
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.workers import Workers
+from rpclab.table import Table
 
 QUEUE = "bench.soak"
 WORKERS = 3
 CLIENTS = 2
 CALLERS = 4
 IN_FLIGHT = 25
-KILL_SECONDS = 1.0
-CUT_SECONDS = 2.0
+# A worker is killed each time, and a connection cut every other time.
+FAULT_SECONDS = 1.0
 CALL_SECONDS = 10.0
 # A call that has not ended this long after its deadline never will.
 GRACE_SECONDS = 5.0
 
 
-def run(lab: Lab, length: float) -> Tally:
+def run(lab: Lab, length: float) -> dict[str, Any]:
     """Soak for the given seconds and return what happened to the calls.
 
     Parameters
@@ -38,6 +40,13 @@ def run(lab: Lab, length: float) -> Tally:
     length : float
         Seconds, plus the deadlines of the calls that wait then.
 
+    Returns
+    -------
+    dict
+        How many calls were ``sent``, ``answered``, ``lost`` (with neither answer nor error) and ``mismatched`` (with
+        another one's answer), and by their classes the ``errors`` of others; the replies that the clients dropped, as
+        in `Stats`; ``kills``, ``cuts`` and ``seconds``; and whether this is ``sound``: nothing lost or mismatched.
+
     Raises
     ------
     InvalidOption
@@ -45,75 +54,72 @@ def run(lab: Lab, length: float) -> Tally:
     """
     if not 0 < length <= 86_400:
         raise InvalidOption(f"A soak of {length!r} s: it takes more than 0 and at most 86400 s (a day).")
-    over, faults = threading.Event(), Tally()
+    over = threading.Event()
     with ExitStack() as opened:
-        workers = opened.enter_context(Workers(EchoServer, QUEUE, lab.url, count=WORKERS))
+        workers = opened.enter_context(Workers(Server, QUEUE, lab.url, echo, PREFETCH, count=WORKERS))
         clients = [
             opened.enter_context(RpcClient(QUEUE, timeout=CALL_SECONDS, parameters=lab.parameters))
             for _ in range(CLIENTS)
         ]
-        started = time.monotonic()
-        with ThreadPoolExecutor(CALLERS + 2) as threads:
+        began = time.monotonic()
+        with ThreadPoolExecutor(CALLERS) as threads:
             callers = [threads.submit(_call, clients[n % CLIENTS], f"caller {n}", over) for n in range(CALLERS)]
-            killer = threads.submit(_every, KILL_SECONDS, over, partial(_kill_oldest, workers, faults))
-            cutter = threads.submit(_every, CUT_SECONDS, over, partial(_cut_next, lab, faults))
             try:
-                over.wait(length)
+                kills, cuts = _break(lab, workers, length)
             finally:
                 over.set()
-        faults.seconds = time.monotonic() - started
-    for fault in (killer, cutter):
-        fault.result()
-    dropped = [_dropped(client) for client in clients]
-    return sum([*(caller.result() for caller in callers), *dropped], faults)
+        seconds = time.monotonic() - began
+    ended = sum((caller.result() for caller in callers), Counter[str]())
+    counts = {"sent": ended.total()} | {how: ended.pop(how, 0) for how in ("answered", "lost", "mismatched")}
+    counts |= {how: sum(getattr(one.stats, how) for one in clients) for how in ("duplicate", "late", "unknown")}
+    counts |= {"kills": kills, "cuts": cuts}
+    sound = not counts["lost"] and not counts["mismatched"]
+    return {**counts, "seconds": round(seconds, 1), "sound": sound, "errors": dict(ended)}
 
 
-def _call(client: RpcClient, name: str, over: threading.Event) -> Tally:
-    """Call until it is over, many at a time, each with its own text, which must return."""
-    tally, number = Tally(), 0
+def table(found: dict[str, Any]) -> Table:
+    """Return what `run` has returned as it is printed."""
+    counts = {what: count for what, count in found.items() if what != "errors"}
+    counts |= {f"error: {kind}": count for kind, count in sorted(found["errors"].items())}
+    return Table(("what", "count"), [{"what": what, "count": count} for what, count in counts.items()])
+
+
+def _call(client: RpcClient, name: str, over: threading.Event) -> Counter[str]:
+    """Call until it is over, many at a time, each with its own text, which must return; count how the calls ended."""
+    ended: Counter[str] = Counter()
+    numbers = itertools.count()
     while not over.is_set():
-        bodies = [f"{name}, request {number + i}" for i in range(IN_FLIGHT)]
-        number += IN_FLIGHT
-        for call, body in [(_submitted(client, body), body) for body in bodies]:
-            tally.take(call, body, CALL_SECONDS + GRACE_SECONDS)
-    return tally
+        bodies = [f"{name}, request {next(numbers)}" for _ in range(IN_FLIGHT)]
+        for call, body in [(client.submit(body), body) for body in bodies]:
+            try:
+                answer = call.result(CALL_SECONDS + GRACE_SECONDS)
+                ended["answered" if answer == body else "mismatched"] += 1
+            except FutureTimeout:
+                ended["lost"] += 1
+            except Exception as error:  # noqa: BLE001  an error that is not the lab's own is worth a line as well
+                ended[type(error).__name__] += 1
+    return ended
 
 
-def _submitted(client: RpcClient, body: str) -> Future:
-    """Return a call's future, or one with the reason if it could not be sent."""
-    try:
-        return client.submit(body)
-    except Exception as error:  # noqa: BLE001  whatever it is, the tally shows it
-        unsent: Future = Future()
-        unsent.set_exception(error)
-        return unsent
+def _break(lab: Lab, workers: Workers, length: float) -> tuple[int, int]:
+    """Kill workers and cut clients' connections at a steady rate; return how many."""
+    kills = cuts = 0
+    due = time.monotonic()
+    end = due + length
+    while due < end:
+        due += FAULT_SECONDS
+        time.sleep(max(0, min(due, end) - time.monotonic()))
+        if not kills % 2:
+            cuts += _cut_oldest(lab)
+        workers.kill(next(index for index, worker in enumerate(workers) if worker.alive))
+        kills += 1
+        workers.scale(WORKERS)
+    return kills, cuts
 
 
-def _every(seconds: float, over: threading.Event, action: Callable[[], None]) -> None:
-    """Do something at a steady rate until it is over; a failure ends the soak."""
-    due = time.monotonic() + seconds
-    try:
-        while not over.wait(max(0, due - time.monotonic())):
-            action()
-            due += seconds
-    finally:
-        over.set()
-
-
-def _kill_oldest(workers: Workers, faults: Tally) -> None:
-    workers.kill(next(index for index in range(len(workers)) if workers[index].alive))
-    faults.kills += 1
-    workers.scale(WORKERS)
-
-
-def _cut_next(lab: Lab, faults: Tally) -> None:
+def _cut_oldest(lab: Lab) -> int:
     """Cut the client's connection that is open the longest; there may be none at this moment."""
     links = [link for link in lab.tap.links() if link.name.startswith(RpcClient.__name__)]
-    if links:
-        with suppress(LabError):
-            faults.cuts += lab.tap.cut(min(links, key=lambda link: link.number).name)
-
-
-def _dropped(client: RpcClient) -> Tally:
-    """Return the client's counts of dropped replies."""
-    return Tally(duplicate=client.stats.duplicate, late=client.stats.late, unknown=client.stats.unknown)
+    with suppress(LabError):
+        return lab.tap.cut(min(links, key=lambda link: link.number).name) if links else 0
+    return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rpclab.bench.measure import Scale, alternately, seconds
-from rpclab.bench.pika_baseline import ConfirmingRawClient, InlineServer, RawClient
+from rpclab.bench.pika_baseline import RawClient
 from rpclab.bench.report import Row
-from rpclab.bench.servers import EchoServer
+from rpclab.bench.servers import PREFETCH, InlineServer, Server, echo
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.workers import Workers
@@ -27,15 +27,19 @@ def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     url, parameters = lab.broker.vhost_url(lab.vhost), lab.direct_parameters
     with (
         Workers(InlineServer, INLINE, url, count=1),
-        Workers(EchoServer, THREADED, url, count=1),
+        Workers(Server, THREADED, url, echo, PREFETCH, count=1),
         RawClient(parameters, INLINE) as raw,
-        ConfirmingRawClient(parameters, INLINE) as confirming,
+        RawClient(parameters, INLINE, confirms=True) as confirming,
         RawClient(parameters, THREADED) as raw_to_threaded,
-        RpcClient(INLINE, parameters=lab.direct_parameters) as client,
+        RpcClient(INLINE, parameters=parameters) as client,
     ):
+
+        def gather(bodies: list[str]) -> list[str]:
+            return [future.result() for future in [client.submit(body) for body in bodies]]
+
         yield _one_by_one("RpcClient : raw pika that confirms", scale, client.call, confirming.call, at_least=0.8)
         yield _one_by_one("RpcClient : raw pika", scale, client.call, raw.call, at_least=0.75)
-        yield _together("RpcClient : raw pika", scale, gather(client), raw.gather, at_least=1.0)
+        yield _together("RpcClient : raw pika", scale, gather, raw.gather, at_least=1.0)
         yield _one_by_one("RpcServer : inline server", scale, raw_to_threaded.call, raw.call, at_least=0.8)
         yield _together("RpcServer : inline server", scale, raw_to_threaded.gather, raw.gather, at_least=0.8)
 
@@ -45,23 +49,18 @@ def one_by_one(call: Callable[[str], object], count: int) -> Callable[[], float]
     return lambda: count / seconds(lambda: [call("x") for _ in range(count)])
 
 
-def together(gather: Callable[[list[str]], object], count: int, body: str = "x") -> Callable[[], float]:
+def together(gather: Callable[[list[str]], object], count: int) -> Callable[[], float]:
     """Return a measurement: calls a second, all sent before the first answer is read."""
-    return lambda: count / seconds(lambda: gather([body] * count))
-
-
-def gather(client: RpcClient) -> Callable[[list[str]], list[str]]:
-    """Return a function that sends requests all at once and returns their answers in the same order."""
-    return lambda bodies: [future.result() for future in [client.submit(body) for body in bodies]]
+    return lambda: count / seconds(lambda: gather(["x"] * count))
 
 
 def _one_by_one(what: str, scale: Scale, ours: Call, theirs: Call, *, at_least: float) -> Row:
-    sides = {"ours": one_by_one(ours, scale.calls), "theirs": one_by_one(theirs, scale.calls)}
-    found = alternately(sides, scale.short_rounds)
-    return Row.compared(f"{what}, one call after the other", **found, unit="/s", at_least=at_least)
+    sides = one_by_one(ours, scale.calls), one_by_one(theirs, scale.calls)
+    found = alternately(*sides, rounds=scale.short_rounds)
+    return Row.compared(f"{what}, one call after the other", *found, at_least=at_least)
 
 
 def _together(what: str, scale: Scale, ours: Call, theirs: Call, *, at_least: float) -> Row:
-    sides = {"ours": together(ours, scale.in_flight), "theirs": together(theirs, scale.in_flight)}
-    found = alternately(sides, scale.rounds)
-    return Row.compared(f"{what}, {scale.in_flight:,} in flight", **found, unit="/s", at_least=at_least)
+    sides = together(ours, scale.in_flight), together(theirs, scale.in_flight)
+    found = alternately(*sides, rounds=scale.rounds)
+    return Row.compared(f"{what}, {scale.in_flight:,} in flight", *found, at_least=at_least)

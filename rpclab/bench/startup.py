@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from statistics import median
 
 from rpclab.bench.measure import Scale, alternately, seconds
 from rpclab.bench.report import Row
-from rpclab.bench.servers import EchoServer
+from rpclab.bench.servers import Server, echo
 from rpclab.lab import Lab
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.workers import Workers
@@ -26,23 +26,19 @@ def first_reply_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     with RpcClient(QUEUE, parameters=lab.direct_parameters) as client:
 
         def once() -> float:
-            with ExitStack() as pools:
+            began = time.perf_counter()
+            with Workers(Server, QUEUE, url, echo, count=2):
+                client.call("x")
+                return time.perf_counter() - began
 
-                def start_and_call() -> None:
-                    pools.enter_context(Workers(EchoServer, QUEUE, url, count=2))
-                    client.call("x")
-
-                return seconds(start_and_call)
-
-        found = median(once() for _ in range(scale.starts))
+        found = median(once() for _ in range(scale.long_rounds))
     yield Row.bounded("first reply of fresh Workers(count=2)", found, "s", at_most=FIRST_REPLY_SECONDS)
 
 
 def import_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     """Measure ``import rpclab`` in new interpreters that have imported pika already."""
-    found = alternately({"rpclab": _interpreter("import pika, rpclab"), "pika": _interpreter("import pika")},
-                        2 * scale.starts)
-    beyond = median(ours - theirs for ours, theirs in zip(*found.values(), strict=True))
+    found = alternately(_interpreter("import pika, rpclab"), _interpreter("import pika"), rounds=3 * scale.long_rounds)
+    beyond = median(ours - theirs for ours, theirs in zip(*found, strict=True))
     yield Row.bounded("import rpclab, beyond import pika", beyond, "s", at_most=IMPORT_SECONDS)
 
 

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from rpclab.bench.measure import Scale, alternately, seconds
-from rpclab.bench.pika_baseline import InlineServer, RawClient
+from rpclab.bench.pika_baseline import RawClient
 from rpclab.bench.report import Row
+from rpclab.bench.servers import InlineServer
 from rpclab.bench.speed import one_by_one, together
 from rpclab.broker import tls
 from rpclab.broker.find import at
@@ -41,47 +42,43 @@ MIB = 2**20
 
 def rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     """Compare client and server behind the tap with both beside it; then send a burst through it."""
-    with (
-        Workers(InlineServer, DIRECT, lab.broker.vhost_url(lab.vhost), count=1),
-        Workers(InlineServer, TAPPED, lab.url, count=1),
-        RawClient(lab.direct_parameters, DIRECT) as direct,
-        RawClient(lab.parameters, TAPPED) as tapped,
-    ):
-        found = alternately(
-            {"tapped": one_by_one(tapped.call, scale.calls), "direct": one_by_one(direct.call, scale.calls)},
-            scale.short_rounds,
-        )
-        added = median(1000 / ours - 1000 / theirs for ours, theirs in zip(*found.values(), strict=True))
-        yield Row.bounded("tap: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
+    with _both_ways(lab, TAPPED, lab.url) as (direct, tapped):
+        yield _added("tap", tapped, direct, scale)
         burst = together(tapped.gather, scale.burst)
         # The lab remembers a fixed number of events; their memory is filled before the measurement.
         kept = lab.tap.events.maxlen or 0
         while len(lab.tap.events) < kept:
             burst()
         before = _resident()
-        rate = burst()
-        yield Row.bounded(f"tap: {scale.burst:,} round trips", rate, "/s", at_least=BURST_PER_SECOND)
+        yield Row.bounded(f"tap: {scale.burst:,} round trips", burst(), "/s", at_least=BURST_PER_SECOND)
         yield Row.bounded("tap: memory grown by them", _resident() - before, "MiB", at_most=GROWTH_MIB)
 
 
 def watch_rows(lab: Lab, scale: Scale) -> Iterator[Row]:
     """Compare client and server behind ``rpclab watch`` with both beside it, and send a burst through it."""
-    direct_url = lab.broker.vhost_url(lab.vhost)
-    with (
-        _watch(direct_url) as url,
-        Workers(InlineServer, DIRECT, direct_url, count=1),
-        Workers(InlineServer, WATCHED, url, count=1),
-        RawClient(lab.direct_parameters, DIRECT) as direct,
-        RawClient(tls.parameters(url), WATCHED) as watched,
-    ):
-        found = alternately(
-            {"watched": one_by_one(watched.call, scale.calls), "direct": one_by_one(direct.call, scale.calls)},
-            scale.short_rounds,
-        )
-        added = median(1000 / ours - 1000 / theirs for ours, theirs in zip(*found.values(), strict=True))
-        yield Row.bounded("watch: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
+    with _watch(lab.broker.vhost_url(lab.vhost)) as url, _both_ways(lab, WATCHED, url) as (direct, watched):
+        yield _added("watch", watched, direct, scale)
         rate = median(together(watched.gather, scale.burst)() for _ in range(scale.rounds))
         yield Row.bounded(f"watch: {scale.burst:,} round trips", rate, "/s", at_least=WATCHED_PER_SECOND)
+
+
+@contextmanager
+def _both_ways(lab: Lab, queue: str, url: str) -> Iterator[tuple[RawClient, RawClient]]:
+    """Yield a client that reaches its server directly, and one that, like its server, connects to a URL."""
+    with (
+        Workers(InlineServer, DIRECT, lab.broker.vhost_url(lab.vhost), count=1),
+        Workers(InlineServer, queue, url, count=1),
+        RawClient(lab.direct_parameters, DIRECT) as direct,
+        RawClient(tls.parameters(url), queue) as other,
+    ):
+        yield direct, other
+
+
+def _added(what: str, client: RawClient, direct: RawClient, scale: Scale) -> Row:
+    sides = one_by_one(client.call, scale.calls), one_by_one(direct.call, scale.calls)
+    found = alternately(*sides, rounds=scale.short_rounds)
+    added = median(1000 / rate - 1000 / directly for rate, directly in zip(*found, strict=True))
+    return Row.bounded(f"{what}: added to a round trip", added, "ms", at_most=ADDED_MILLISECONDS)
 
 
 @contextmanager

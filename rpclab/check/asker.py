@@ -62,22 +62,8 @@ class Asker:
         return self._channel.queue_declare("", exclusive=True).method.queue
 
     def counts(self, queue: str | None = None) -> pika.spec.Queue.DeclareOk:
-        """Return how many messages are ready in a queue, and how many consumers it has.
-
-        Raises
-        ------
-        LabError
-            If there is no such queue, or the broker does not let us ask.
-        """
-        queue = queue or self.queue
-        # On a channel of its own: a refusal closes the channel.
-        asked = self._connection.channel()
-        try:
-            counts = asked.queue_declare(queue, passive=True).method
-        except ChannelClosedByBroker as refusal:
-            raise broker_errors.explained(refusal, f"Queue {queue!r}") from refusal
-        asked.close()
-        return counts
+        """Return the counts of a queue, by default of that of the requests; see the function `counts`."""
+        return counts(self._connection, queue or self.queue)
 
     def send(self, body: bytes, *, within: float | None = None, **properties: Any) -> str | None:
         """Send a request and return its correlation id, or None if the queue does not take it.
@@ -190,3 +176,23 @@ class Asker:
 
     def _replied(self, _: object, method: pika.spec.Basic.Deliver, props: pika.BasicProperties, body: bytes) -> None:
         self.replies.append(Reply(props.correlation_id, body, props.type))
+
+
+def counts(connection: pika.BlockingConnection, queue: str) -> pika.spec.Queue.DeclareOk:
+    """Return how many messages are ready in a queue, and how many consumers it has.
+
+    Raises
+    ------
+    QueueNotFound
+        If there is no such queue.
+    LabError
+        If the broker does not let us ask.
+    """
+    # On a channel of its own: a refusal closes the channel.
+    channel = connection.channel()
+    try:
+        found = channel.queue_declare(queue, passive=True).method
+    except ChannelClosedByBroker as refusal:
+        raise broker_errors.explained(refusal, f"Queue {queue!r}") from refusal
+    channel.close()
+    return found

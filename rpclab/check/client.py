@@ -11,15 +11,13 @@ from uuid import uuid4
 import pika
 from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
-from rpclab.broker import broker_errors
 from rpclab.broker.connect import connect
+from rpclab.check.asker import POLL_SECONDS, counts
 from rpclab.check.lines import NOT_TRIED, Lines
-from rpclab.errors import InvalidOption
+from rpclab.errors import InvalidOption, QueueNotFound
 from rpclab.table import shortened
 from rpclab.watch.program import Program
 
-POLL_SECONDS = 0.02
-NOT_FOUND = 404
 SHOWN = 80
 OTHER = b"not this request's reply, says rpclab check"
 HIDDEN = "its output does not show the reply, or is not the same in each run"
@@ -71,7 +69,7 @@ class ClientCheck:
         """Try everything."""
         code, output = self._run(self._answer)
         if not self._lines.add(ASKS, bool(self._requests), f"{len(self._requests)} at {self._queue}"):
-            return self._give_up("no request came")
+            return self._lines.add_rest(ALL, "no request came")
         ids = [properties.correlation_id for properties in self._requests]
         to = [properties.reply_to for properties in self._requests]
         reached = None not in to and not self._nowhere
@@ -80,7 +78,7 @@ class ClientCheck:
         own = None not in ids and len(set(ids)) == len(ids)
         self._lines.add(IDS, own, "" if own else f"{ids.count(None)} without, {len(ids) - len(set(ids))} repeated")
         if not self._lines.add(PLAIN, code == 0, f"exit code {code}" if code is not None else self._waits()):
-            return self._give_up("it did not end well with the right reply")
+            return self._lines.add_rest(ALL, "it did not end well with the right reply")
         shows = self._reply in output and self._run(self._answer) == (code, output)
         for name, how in ((STRAYS, self._stray_first), (DOUBLE, self._twice)):
             self._compare(name, (code, output) if shows else None, self._run(how))
@@ -110,23 +108,14 @@ class ClientCheck:
 
     def _declare(self) -> bool:
         """Declare the queue if it does not exist; return whether we did."""
-        channel = self._connection.channel()
         try:
-            counts = channel.queue_declare(self._queue, passive=True).method
-        except ChannelClosedByBroker as refusal:
-            if refusal.reply_code != NOT_FOUND:
-                raise broker_errors.explained(refusal, f"Queue {self._queue!r}") from refusal
+            consumers = counts(self._connection, self._queue).consumer_count
+        except QueueNotFound:
             self._connection.channel().queue_declare(self._queue, durable=True)
             return True
-        if counts.consumer_count:
+        if consumers:
             raise InvalidOption(f"A server serves queue {self._queue!r}. Stop it, so that check gets the requests.")
         return False
-
-    def _give_up(self, why: str) -> None:
-        tried = {line.name for line in self._lines.found}
-        for name in ALL:
-            if name not in tried:
-                self._lines.add(name, NOT_TRIED, why)
 
     def _run(self, how: Callable[[pika.BasicProperties], None]) -> tuple[int | None, bytes]:
         """Run the program; return its exit code and output, None for a program that had to be ended."""

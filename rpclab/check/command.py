@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 import psutil
 
@@ -13,7 +14,7 @@ from rpclab.broker import tls
 from rpclab.broker.environment import URL_VARIABLE
 from rpclab.check.asker import Asker
 from rpclab.check.client import ClientCheck
-from rpclab.check.lines import Line, Lines
+from rpclab.check.lines import Lines
 from rpclab.check.served import Served, Started
 from rpclab.check.server import ServerCheck
 from rpclab.errors import InvalidOption
@@ -30,7 +31,8 @@ def run(asked: argparse.Namespace) -> int:
     found = target(asked.url)
     # Set, the password in it is left out of what is printed.
     os.environ[URL_VARIABLE] = found.url
-    lines = Lines(_ignore if asked.json else print_line)
+    # A line is printed at once, also into a pipe; JSON at the end.
+    lines = Lines((lambda _: None) if asked.json else partial(print, flush=True))
     _client(asked, found, lines) if asked.client else _server(asked, found, lines)
     what = {"client": asked.client} if asked.client else {"server": asked.server}
     print(lines.to_json(**what) if asked.json else lines.summary())
@@ -62,15 +64,6 @@ def _client(asked: argparse.Namespace, found: Target, lines: Lines) -> None:
         lambda output: Program(asked.program, known, output), lines,
     ) as check:
         check.run()
-
-
-def print_line(line: Line) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)
-
-
-def _ignore(line: Line) -> None:
-    """Print nothing: all is printed at the end."""
 
 
 def _validate(asked: argparse.Namespace) -> None:

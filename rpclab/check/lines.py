@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from rpclab.story.diagram import printable
@@ -57,6 +57,13 @@ class Lines:
         self.found.append(Line(name, outcome, hidden(evidence)))
         self._tell(self.found[-1])
         return outcome != FAIL
+
+    def add_rest(self, names: Iterable[str], why: str) -> None:
+        """Add a line for each of these that has none: it was not tried, and why."""
+        tried = {line.name for line in self.found}
+        for name in names:
+            if name not in tried:
+                self.add(name, NOT_TRIED, why)
 
     @property
     def failed(self) -> int:

@@ -68,10 +68,7 @@ class ServerCheck:
             why = self._try_everything()
         except LabError as error:
             why = str(error)
-        tried = {line.name for line in self._lines.found}
-        for name in ALL:
-            if name not in tried:
-                self._lines.add(name, NOT_TRIED, why)
+        self._lines.add_rest(ALL, why)
 
     def _try_everything(self) -> str:
         """Return why something was not tried."""

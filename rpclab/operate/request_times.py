@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 
 TEXT_BAR = 40
+# In milliseconds: 0, 0.5, 1, 2, 5, 10 and so on, up to the days that a call may take.
+BOUNDS = (0, 0.5, *(digit * 10**zeros for zeros in range(9) for digit in (1, 2, 5)))
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,10 @@ class AnswerTimes:
             seconds = list(self._seconds)
         if not seconds:
             return []
-        bounds, found, before = _Bounds(), [], 0
-        for low, high in bounds.around(seconds[0] * 1000, seconds[-1] * 1000):
-            upto = bisect_left(seconds, high / 1000)
-            found.append(Bin(low, high, upto - before))
-            before = upto
-        return found
+        bounds = [bound / 1000 for bound in BOUNDS]
+        first, last = bisect_right(bounds, seconds[0]), bisect_right(bounds, seconds[-1])
+        upto = [bisect_left(seconds, bound) for bound in bounds[: last + 1]]
+        return [Bin(BOUNDS[at - 1], BOUNDS[at], upto[at] - upto[at - 1]) for at in range(first, last + 1)]
 
     @property
     def summary(self) -> str:
@@ -83,26 +83,6 @@ class AnswerTimes:
             f"{one.label:>{width}}  {'#' * -(-one.count * TEXT_BAR // most):{TEXT_BAR}}  {one.count}" for one in bins
         ]
         return "\n".join([*lines, self.summary])
-
-
-class _Bounds:
-    """1, 2, 5, 10, 20, 50, ... and below, with 0 as the lowest."""
-
-    LOWEST = 0.5
-
-    def around(self, least: float, most: float) -> list[tuple[float, float]]:
-        """Return the intervals from the least value to the greatest."""
-        pairs, low, high = [], 0.0, self.LOWEST
-        while low <= most:
-            if high > least:
-                pairs.append((low, high))
-            low, high = high, self._next(high)
-        return pairs
-
-    @staticmethod
-    def _next(bound: float) -> float:
-        first = float(f"{bound:e}"[0])
-        return bound * (2.5 if first == 2 else 2)
 
 
 def _ms(seconds: float) -> str:

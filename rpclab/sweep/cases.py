@@ -1,8 +1,9 @@
-"""The sweep's cases: each fault at each frame, with each set of options, on each type of queue."""
+"""The sweep's cases: each fault at each frame, with each set of options and type of queue; and a choice of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 OPTIONS = ("plain", "retry", "remember", "both")
 QUEUE_TYPES = ("classic", "quorum")
@@ -12,6 +13,9 @@ CUT_CLIENT, CUT_SERVER, CUT_MEMORY, KILL, FREEZE, DROP = (
 NOTHING = "nothing"
 FAULTS = (CUT_CLIENT, CUT_SERVER, CUT_MEMORY, KILL, FREEZE, DROP)
 CLIENT, SERVER, MEMORY = "client", "server", "memory"
+# A selection that takes half a minute has, of all the others, one in this many.
+QUICK_STRIDE = 31
+ENDS = {CUT_CLIENT: CLIENT, CUT_SERVER: SERVER, KILL: SERVER}
 CUTS = {CUT_CLIENT: CLIENT, CUT_SERVER: SERVER, CUT_MEMORY: MEMORY}
 
 RETRY_SECONDS = 0.15
@@ -101,6 +105,7 @@ class Case:
 
 
 SETUPS = tuple(Setup(options, queue_type) for options in OPTIONS for queue_type in QUEUE_TYPES)
+PLAIN = SETUPS[0]
 
 
 def cases(setup: Setup, passages: list[Passage]) -> list[Case]:
@@ -110,3 +115,34 @@ def cases(setup: Setup, passages: list[Passage]) -> list[Case]:
         for passage in passages for fault in FAULTS
         if fault not in CUTS or CUTS[fault] in passage.open
     ]
+
+
+class Selection:
+    """The selected runs; by default all.
+
+    Parameters
+    ----------
+    only : str, optional
+        Those whose name matches: a case such as ``plain/classic/kill/server-in-9``, or a pattern such as
+        ``retry/*/drop/*``.
+    quick : bool
+        Those that take half a minute together: with plain options on a classic queue, all that end a connection at one
+        of its own frames; of the rest, some at many different frames.
+    """
+
+    def __init__(self, only: str | None = None, *, quick: bool = False):
+        self._only = only
+        self._quick = quick
+
+    def has(self, case: Case, number: int) -> bool:
+        """Return whether a case at this place of its setup is selected."""
+        if self._only is not None:
+            return fnmatchcase(str(case), self._only)
+        if not self._quick or (case.setup == PLAIN and ENDS.get(case.fault) == case.point.role):
+            return True
+        return (number + SETUPS.index(case.setup)) % QUICK_STRIDE == 0
+
+    def may_have(self, setup: Setup) -> bool:
+        """Return whether any case of a setup can be selected."""
+        parts = (self._only or "*").split("/")
+        return len(parts) < 4 or fnmatchcase(str(setup), "/".join(parts[:2]))

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rpclab.errors import InvalidOption
 from rpclab.sweep import report
-from rpclab.sweep.cases import SETUPS, Setup
-from rpclab.sweep.result import Result
-from rpclab.sweep.selection import PLAIN, Selection
+from rpclab.sweep.cases import PLAIN, SETUPS, Selection, Setup
+from rpclab.sweep.report import Result
 from rpclab.sweep.station import Station
 
 LAB = "sweep"

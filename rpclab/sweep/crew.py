@@ -49,10 +49,6 @@ class Hand:
             self.gone = True
             return None
 
-    def kill(self) -> None:
-        """Kill the process and return when it has ended."""
-        self.worker.kill()
-
 
 class Crew:
     """The processes of a station; a context manager, which ends them.
@@ -82,7 +78,7 @@ class Crew:
     def ready(self) -> Hand:
         """Return the process that serves; replace it first if it has ended."""
         if self.hand.gone:
-            self.hand.kill()
+            self.hand.worker.kill()
             self.hand = self._spare.result() if self._spare else self._new_hand(TRIES)
             self._spare = self._starting.submit(self._new_hand, TRIES)
         return self.hand

@@ -64,20 +64,11 @@ def must_be_answered(case: Case) -> bool:
     return case.fault != DROP and (case.fault != CUT_CLIENT or case.setup.retry is not None)
 
 
-class Acknowledgements:
-    """Watches a story for requests that are acknowledged before their reply is confirmed.
+def acknowledged_too_early(story: Story) -> list[str]:
+    """Return a list that grows by each request that is acknowledged before its reply is confirmed."""
+    found = []
 
-    Parameters
-    ----------
-    story : Story
-        The story, from its beginning.
-    """
-
-    def __init__(self, story: Story):
-        self.too_early: list[str] = []
-        story.listen(self._take)
-
-    def _take(self, step: Step) -> None:
+    def take(step: Step) -> None:
         message = step.message
         if step.what != ACKED or message.kind != REQUEST:
             return
@@ -85,7 +76,10 @@ class Acknowledgements:
         replies = [reply for reply in (message.repeats or message).replies if reply.routing_key == wanted]
         if not any(reply.confirmed for reply in replies):
             known = "its reply was not confirmed yet" if replies else "no reply to it had been published"
-            self.too_early.append(f"{step.who} acknowledged {message.name} when {known}")
+            found.append(f"{step.who} acknowledged {message.name} when {known}")
+
+    story.listen(take)
+    return found
 
 
 def held(story: Story) -> list[str]:

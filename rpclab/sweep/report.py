@@ -1,18 +1,67 @@
-"""The sweep's results, as a table for people and as an object for programs."""
+"""The results of runs, in full and as a table."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from itertools import product
 
-from rpclab.sweep.cases import FAULTS, SETUPS
+from rpclab.sweep.cases import FAULTS, SETUPS, Case
 from rpclab.sweep.promises import ANSWERED
-from rpclab.sweep.result import Result
 from rpclab.table import Table
 
 COLUMNS = ("options", "queue", "fault", "runs", "answered", "errors", "done twice", "replaced", "not reached", "broken")
+
+
+@dataclass
+class Result:
+    """The result of a run.
+
+    Attributes
+    ----------
+    case : Case
+        The case.
+    frame : str
+        The frame of the fault, such as ``Basic.Publish``; empty if no such frame came.
+    outcome : str
+        ``answered``, or the kind of the error that ended the call.
+    done : int
+        How often the work was done.
+    replaced : list of str
+        Why client or server had to be replaced, each time.
+    broken : list of str
+        The promises that were broken.
+    seconds : float
+        How long it took.
+    sequence : str
+        What happened, as a sequence diagram in text form.
+    log : str
+        What the servers printed.
+    """
+
+    case: Case
+    frame: str = ""
+    outcome: str = ""
+    done: int = 0
+    replaced: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    sequence: str = ""
+    log: str = ""
+
+    def __str__(self) -> str:
+        """Return all details, to find the cause."""
+        times = "once" if self.done == 1 else f"{self.done} times"
+        lines = [
+            f"{self.case}, at {self.frame or 'no frame'}: {self.outcome}, the work done {times}, "
+            f"in {self.seconds:.2f} s"
+        ]
+        lines += [f"  broken    {each}" for each in self.broken]
+        lines += [f"  replaced  {each}" for each in self.replaced]
+        lines += [f"    {line}" for line in self.sequence.splitlines()]
+        lines += [f"    | {line}" for line in self.log.splitlines()]
+        return "\n".join([*lines, f"  Repeat it: python -m rpclab sweep --only {self.case}"])
 
 
 def table(results: Sequence[Result]) -> Table:

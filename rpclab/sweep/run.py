@@ -13,12 +13,18 @@ from rpclab.errors import ConnectionLost
 from rpclab.rpc.client import RpcClient
 from rpclab.story.story import Story
 from rpclab.sweep.cases import CLIENT, DROP, NOTHING, Case
-from rpclab.sweep.crossing import Crossing
-from rpclab.sweep.faults import Faults
-from rpclab.sweep.promises import ANSWERED, GRACE_SECONDS, Acknowledgements, Outcome, Work, held, must_be_answered
-from rpclab.sweep.result import Result
+from rpclab.sweep.faults import Crossing
+from rpclab.sweep.promises import (
+    ANSWERED,
+    GRACE_SECONDS,
+    Outcome,
+    Work,
+    acknowledged_too_early,
+    held,
+    must_be_answered,
+)
+from rpclab.sweep.report import Result
 from rpclab.sweep.server import QUEUE
-from rpclab.wire.gate import Frame
 
 if TYPE_CHECKING:
     from rpclab.sweep.station import Station
@@ -54,10 +60,9 @@ class Run:
         self._body = f"order {uuid.uuid4().hex[:8]}"
         self._story = Story(self._tap.registry.shown)
         self._work = Work(station.setup, self._story, self._body)
-        self._early = Acknowledgements(self._story)
+        self._too_early = acknowledged_too_early(self._story)
         self._service = station.service()
-        self.crossing = Crossing(station.roles, case.point, self._break)
-        self._faults = Faults(self._tap, self.crossing, self._service, self._work)
+        self.crossing = Crossing(self._tap, station.roles, case, self._kill_server)
         self._result = Result(case)
 
     def __call__(self) -> Result:
@@ -76,19 +81,16 @@ class Run:
             if self.crossing.fired.is_set():
                 self._call_again()
             self._close()
-            self._faults.finish()
+            self.crossing.finish()
             self._become_quiet()
             self._service.stop(PATIENCE_SECONDS if self._dropped() else STOP_SECONDS)
-            self._faults.finish()
+            self.crossing.finish()
             self._serve_the_rest()
             self._leave_nothing()
         self._story.end = time.monotonic()
         self._judge()
         self._result.seconds = time.monotonic() - began
         return self._result
-
-    def _break(self, frame: Frame) -> bool:
-        return self._faults.happen(self._case.fault, frame)
 
     # The steps.
 
@@ -173,7 +175,7 @@ class Run:
     def _judge(self) -> None:
         result, story = self._result, self._story
         result.frame, result.done = self.crossing.frame, self._station.times_done(self._body)
-        self._is_broken(*self._early.too_early)
+        self._is_broken(*self._too_early)
         if result.outcome == ANSWERED and not result.done:
             self._is_broken("an answer came, and the work was not done")
         if result.done > self._work.most():
@@ -207,8 +209,11 @@ class Run:
             self._client.close()
             self._client = self._make_client()
         else:
-            self._work.server_ends()
-            self._service.kill()
+            self._kill_server()
+
+    def _kill_server(self) -> None:
+        self._work.server_ends()
+        self._service.kill()
 
     def _replaced(self, why: str) -> None:
         self._result.replaced.append(why)

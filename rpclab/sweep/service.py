@@ -57,7 +57,7 @@ class Service:
     def kill(self) -> None:
         """Kill the process; the server is started again in another process."""
         self._ready.clear()
-        self._crew.hand.kill()
+        self._crew.hand.worker.kill()
 
     def stop(self, patience: float) -> None:
         """Ask the server to stop; kill it if it has not after this many seconds. Calling it again has no effect."""
@@ -69,7 +69,7 @@ class Service:
         self._thread.join(patience)
         if self._thread.is_alive():
             self.stuck = True
-            self._crew.hand.kill()
+            self._crew.hand.worker.kill()
             self._thread.join()
 
     def _supervise(self) -> None:

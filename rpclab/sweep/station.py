@@ -13,7 +13,7 @@ from rpclab.lab import Lab
 from rpclab.rpc.reliability.retry_limit import RetryLimit
 from rpclab.sweep.cases import Case, Setup, cases
 from rpclab.sweep.crew import Crew
-from rpclab.sweep.result import Result
+from rpclab.sweep.report import Result
 from rpclab.sweep.run import Run
 from rpclab.sweep.server import MEMORY_STREAM, QUEUE, BookingServer
 from rpclab.sweep.service import Service
@@ -38,10 +38,8 @@ class Station:
 
     Attributes
     ----------
-    normal : Result
-        The result of the run without a fault.
     passages : list of Passage
-        The frames that passed in it.
+        The frames that passed in the run without a fault.
     cases : list of Case
         Every fault at every one of them.
     """
@@ -63,7 +61,7 @@ class Station:
             RetryLimit(QUEUE, setup.queue_type, None, "reply").declare(self._channel)
             self._crew = opened.enter_context(Crew(server, self.lab.url, str(self._book), setup))
             normal = Run(self, Case(setup))
-            self.normal: Result = normal()
+            normal()
             self.roles = normal.crossing.roles()
             self.passages = normal.crossing.passages()
             self._opened = opened.pop_all()

@@ -53,7 +53,8 @@ def run(asked: argparse.Namespace) -> int:
         outside = stack.enter_context(closing(Outside(found.broker.parameters(found.vhost))))
         seen = Seen(tap, outside, bodies=asked.bodies != "none")
         view, program, code = _view(asked, seen), None, None
-        stack.callback(view.close)
+        if isinstance(view, Screen):
+            stack.callback(view.close)
         with _until_interrupted():
             view.begin(_where(found, urlsplit(url).hostname or "", tap.port), tap.port)
             if asked.program:

@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 from rpclab.story.diagram import arrows, printable
 from rpclab.watch.options import BODIES
-from rpclab.watch.seen import Opened, Seen
+from rpclab.watch.seen import Seen
 from rpclab.watch.target import hidden
+from rpclab.wire.frames import Event
 from rpclab.wire.messages import PUBLISHED, Step
 
 
-def told(happened: Step | Opened, shown: Callable[[str], str], most: int) -> list[str]:
+def told(happened: Step | Event, shown: Callable[[str], str], most: int) -> list[str]:
     """Return what happened as lines, with at most this many characters of a message's body."""
-    if isinstance(happened, Opened):
-        return [safe(f"{happened.connection.name} {'connected' if happened.opened else 'closed its connection'}")]
+    if isinstance(happened, Event):
+        return [safe(f"{happened.link.name} {'connected' if happened.method else 'closed its connection'}")]
     return [safe(str(line)) for line in arrows(happened, shown, most=most)]
 
 
@@ -56,9 +57,6 @@ class PlainLines:
         """Show the summary."""
         print("\n" + "\n".join(map(safe, text.splitlines())), flush=True)
 
-    def close(self) -> None:
-        """Stop showing."""
-
 
 class JsonLines:
     """Prints one JSON object on a line for each thing that happens, with the time in seconds.
@@ -80,9 +78,9 @@ class JsonLines:
         if missed:
             self._add("left out", time.monotonic(), count=missed)
         for happened in news:
-            if isinstance(happened, Opened):
-                name, pid = happened.connection.name, happened.connection.pid
-                self._add("connected" if happened.opened else "closed", happened.time, connection=name, pid=pid)
+            if isinstance(happened, Event):
+                what, link = "connected" if happened.method else "closed", happened.link
+                self._add(what, happened.time, connection=link.name, pid=link.pid)
             else:
                 self._add(happened.what, happened.time, **self._step(happened))
         for one in self._seen.look():
@@ -93,9 +91,6 @@ class JsonLines:
         findings = [one.to_dict() for one in self._seen.findings]
         self._add("summary", time.monotonic(), counts=dict(self._seen.counts), findings=findings)
         self._print()
-
-    def close(self) -> None:
-        pass
 
     def _step(self, step: Step) -> dict:
         message = step.message

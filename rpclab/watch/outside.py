@@ -17,7 +17,6 @@ from rpclab.errors import LabError
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.story.story import Story
 from rpclab.wire.messages import Message
-from rpclab.wire.registry import Registry
 
 NOT_FOUND = 404
 # A queue is asked for again only after this time, and at most this many in one look.
@@ -51,7 +50,7 @@ class Outside:
         self._asked: dict[str, float] = {}
         self._not_before = 0.0
 
-    def ask(self, story: Story, registry: Registry) -> None:
+    def ask(self, story: Story) -> None:
         """Tell a story what the broker says of the queues that nothing, or not all, is known of.
 
         Where the broker does not say, other programs are taken to consume: no finding rests on a guess.

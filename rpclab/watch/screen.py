@@ -67,7 +67,7 @@ class Screen:
 
     def _picture(self) -> Group:
         findings = self._seen.findings
-        connections = sorted(self._seen.connections.copy().values(), key=lambda one: one.number)
+        connections = sorted(self._seen.connections.copy().values(), key=lambda one: one.link.number)
         used = min(len(connections), MOST_CONNECTIONS) + min(len(findings), MOST_FINDINGS) + OTHER_LINES
         parts: list = [Text(self._about()), self._connections(connections)]
         parts.append(self._messages(max(3, self._console.size.height - used)))
@@ -92,7 +92,7 @@ class Screen:
     def _connections(self, connections: list) -> Table:
         table = _table("connection", "published", "delivered", "settled")
         for one in connections[:MOST_CONNECTIONS]:
-            table.add_row(Text(safe(one.name)), f"{one.published:,}", f"{one.delivered:,}", f"{one.settled:,}")
+            table.add_row(Text(safe(one.link.name)), f"{one.published:,}", f"{one.delivered:,}", f"{one.settled:,}")
         if len(connections) > MOST_CONNECTIONS:
             table.add_row(f"and {len(connections) - MOST_CONNECTIONS} more")
         return table

@@ -14,7 +14,7 @@ from rpclab.findings import Finding, diagnose
 from rpclab.findings.rule import GRAVITIES
 from rpclab.story.story import Story
 from rpclab.watch.outside import Outside
-from rpclab.wire.frames import Event
+from rpclab.wire.frames import Event, Link
 from rpclab.wire.messages import DELIVERED, PUBLISHED, REPLY, REQUEST, Step
 from rpclab.wire.tap import Tap
 
@@ -33,21 +33,10 @@ NUMBER = re.compile(r"[\d,]+")
 class Connection:
     """A connection, and how many messages it published, was delivered, and settled."""
 
-    number: int
-    name: str
-    pid: int | None
+    link: Link
     published: int = 0
     delivered: int = 0
     settled: int = 0
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A connection was opened, or closed."""
-
-    connection: Connection
-    opened: bool
-    time: float
 
 
 class Seen:
@@ -77,9 +66,9 @@ class Seen:
         self.connections: dict[int, Connection] = {}
         self.counts: Counter[str] = Counter()
         self._bodies = bodies
-        self._registry, self._outside = tap.registry, outside
+        self._outside = outside
         self._found: dict[tuple[str, str], list[Finding]] = {}
-        self._waiting: deque[Step | Opened] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[Step | Event] = deque(maxlen=MOST_WAITING)
         self._missed = 0
         self._next_look = 0.0
         self.story.listen(self._happened)
@@ -90,8 +79,11 @@ class Seen:
         """What was found, gravest first."""
         return sorted(chain(*list(self._found.values())), key=lambda finding: GRAVITIES.index(finding.gravity))
 
-    def news(self) -> tuple[list[Step | Opened], int]:
-        """Return what has happened since the last call, and how much before that was too much to be kept."""
+    def news(self) -> tuple[list[Step | Event], int]:
+        """Return what has happened since the last call, and how much before that was too much to be kept.
+
+        That is each step of a message, and the event that opens a connection, or without a method closes it.
+        """
         found = []
         while self._waiting:
             found.append(self._waiting.popleft())
@@ -107,7 +99,7 @@ class Seen:
         began = time.monotonic()
         if began < self._next_look:
             return []
-        self._outside.ask(self.story, self._registry)
+        self._outside.ask(self.story)
         current: dict[tuple[str, str], list[Finding]] = {}
         for one in diagnose(self.story):
             # The same one says other numbers in each look.
@@ -132,13 +124,14 @@ class Seen:
     def _take(self, event: Event) -> None:
         number = event.link.number
         if isinstance(event.method, spec.Connection.StartOk):
-            self.connections[number] = Connection(number, event.link.name, event.link.pid)
+            self.connections[number] = Connection(event.link)
             self.counts["connections"] += 1
-            self._keep(Opened(self.connections[number], opened=True, time=event.time))
+            self._keep(event)
         elif isinstance(event.method, spec.Connection.Open):
             self._outside.vhosts.add(event.method.virtual_host)
         elif event.method is None and number in self.connections:
-            self._keep(Opened(self.connections.pop(number), opened=False, time=event.time))
+            del self.connections[number]
+            self._keep(event)
         if not self._bodies:
             event.body = b""
         self.story.take(event)
@@ -156,6 +149,6 @@ class Seen:
             connection.settled += step.what in ("acked", "rejected", "requeued")
         self._keep(step)
 
-    def _keep(self, happened: Step | Opened) -> None:
+    def _keep(self, happened: Step | Event) -> None:
         self._missed += len(self._waiting) == MOST_WAITING
         self._waiting.append(happened)

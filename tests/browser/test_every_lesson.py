@@ -35,7 +35,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 CHART = """\
 from rpclab.bench.notebook_chart import Chart
 from rpclab.bench.report import Row
-Chart([Row.compared("calls, one after the other", [900.0], [1000.0], "/s", at_least=0.8)])
+Chart([Row.compared("calls, one after the other", [900.0], [1000.0], at_least=0.8)])
 """
 pytestmark = pytest.mark.usefixtures("complaints")
 

@@ -10,9 +10,8 @@ import pytest
 from rpclab import InvalidOption
 from rpclab.__main__ import main
 from rpclab.sweep import command, report
-from rpclab.sweep.cases import DROP, FREEZE, KILL, SETUPS, Case, Point, Setup
-from rpclab.sweep.result import Result
-from rpclab.sweep.selection import Selection
+from rpclab.sweep.cases import DROP, FREEZE, KILL, SETUPS, Case, Point, Selection, Setup
+from rpclab.sweep.report import Result
 from rpclab.sweep.server import BookingServer
 from rpclab.sweep.station import Station
 
