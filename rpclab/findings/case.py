@@ -13,8 +13,8 @@ from typing import TypeVar
 from rpclab.findings.rule import Evidence
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.story.story import Story
-from rpclab.wire.journal import Connection, Consumer, Declared, Refusal
 from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, MESSAGE, PUBLISHED, REPLY, REQUEST, Delivery, Message
+from rpclab.wire.records import Connection, Consumer, Declared, Refusal
 from rpclab.wire.registry import SERVER_NAMED
 from rpclab.wire.routing import Channel
 
