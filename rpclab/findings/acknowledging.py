@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from rpclab.findings.case import Case, Given, counted, grouped, of_channel, same_program, settled
 from rpclab.findings.rule import ERROR, HINT, Found, rule
-from rpclab.wire.journal import CLIENT_GONE, Refusal
 from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, LOST, REJECTED, REQUEST, REQUEUED
+from rpclab.wire.records import CLIENT_GONE, Refusal
 
 # How long a worker may sit on messages without an acknowledgement before it is worth a hint.
 IDLE_SECONDS = 5.0

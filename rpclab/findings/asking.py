@@ -9,9 +9,6 @@ from rpclab.findings.rule import ERROR, HINT, WARNING, Found, rule
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.wire.messages import MESSAGE, REQUEST, Message
 
-# How many of the requests that a server had before a message are looked at for the one that it may answer.
-LOOK_BACK = 200
-
 
 def has_id(request: Message) -> bool:
     """Return whether a reply can name a request: by its correlation id or, as some libraries do, by its message id."""

@@ -13,9 +13,8 @@ from typing import TypeVar
 from rpclab.findings.rule import Evidence
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.story.story import Story
-from rpclab.wire.frames import Link
-from rpclab.wire.journal import Connection, Consumer, Declared, Refusal
 from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, MESSAGE, PUBLISHED, REPLY, REQUEST, Delivery, Message
+from rpclab.wire.records import Connection, Consumer, Declared, Refusal
 from rpclab.wire.registry import SERVER_NAMED
 from rpclab.wire.routing import Channel
 
@@ -70,20 +69,13 @@ class Case:
     @cached_property
     def asked(self) -> dict[str, list[Message]]:
         """The requests by the queue that their replies should go to; those with direct reply-to are not in it."""
-        found: defaultdict[str, list[Message]] = defaultdict(list)
-        for request in self.requests:
-            if not request.properties.reply_to.startswith(DIRECT_REPLY_TO):
-                found[request.properties.reply_to].append(request)
-        return dict(found)
+        asking = ((request.properties.reply_to, request) for request in self.requests)
+        return dict(grouped(one for one in asking if not one[0].startswith(DIRECT_REPLY_TO)))
 
     @cached_property
     def published_to(self) -> dict[str, list[Message]]:
         """The messages by the queues that they were put into."""
-        found: defaultdict[str, list[Message]] = defaultdict(list)
-        for message in self.messages:
-            for queue in message.places:
-                found[queue].append(message)
-        return dict(found)
+        return dict(grouped((queue, message) for message in self.messages for queue in message.places))
 
     @cached_property
     def published(self) -> dict[int, list[Message]]:
@@ -93,12 +85,11 @@ class Case:
     @cached_property
     def given(self) -> dict[int, list[Given]]:
         """The deliveries of each connection, in their order."""
-        found: defaultdict[int, list[Given]] = defaultdict(list)
-        for message in self.messages:
-            for delivery in message.deliveries:
-                if delivery.link:
-                    found[delivery.link.number].append((message, delivery))
-        return {link: sorted(given, key=lambda one: one[1].time) for link, given in found.items()}
+        found = grouped(
+            (delivery.link.number, (message, delivery))
+            for message in self.messages for delivery in message.deliveries if delivery.link
+        )
+        return {link: sorted(given, key=lambda one: one[1].time) for link, given in found}
 
     @cached_property
     def strays(self) -> dict[int, Message]:
@@ -132,10 +123,7 @@ class Case:
     @cached_property
     def consumers(self) -> dict[str, list[Consumer]]:
         """The consumers of each queue, also those that have ended."""
-        found: defaultdict[str, list[Consumer]] = defaultdict(list)
-        for consumer in self._journal.consumers:
-            found[consumer.queue].append(consumer)
-        return dict(found)
+        return dict(grouped((consumer.queue, consumer) for consumer in self._journal.consumers))
 
     @cached_property
     def declared(self) -> dict[str, Declared]:
@@ -155,10 +143,7 @@ class Case:
     @cached_property
     def channels_opened(self) -> dict[int, list[float]]:
         """When each connection opened its channels."""
-        found: defaultdict[int, list[float]] = defaultdict(list)
-        for link, time in list(self._journal.opened):
-            found[link].append(time)
-        return dict(found)
+        return dict(grouped(list(self._journal.opened)))
 
     @cached_property
     def bindings(self) -> list[tuple[str, str, str]]:
@@ -169,10 +154,9 @@ class Case:
         """Return the number of the connection that published a message; 0 if that was not seen."""
         return next((step.link for step in message.steps if step.what == PUBLISHED), 0)
 
-    def name(self, link: int | Link | None) -> str:
-        """Return a connection's name."""
-        number = link.number if isinstance(link, Link) else link
-        return self._names.get(number or 0, f"connection {number}")
+    def name(self, link: int) -> str:
+        """Return the name of the connection with a number."""
+        return self._names.get(link, f"connection {link}")
 
     def sent(self, link: int, begin: float, end: float) -> list[Message]:
         """Return what a connection published between two times."""
@@ -276,9 +260,9 @@ def same_program(one: str, other: str) -> bool:
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> list[tuple[K, list[V]]]:
     """Return each key with its values."""
-    found: dict[K, list[V]] = {}
+    found: defaultdict[K, list[V]] = defaultdict(list)
     for key, value in pairs:
-        found.setdefault(key, []).append(value)
+        found[key].append(value)
     return list(found.items())
 
 

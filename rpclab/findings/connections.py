@@ -9,8 +9,8 @@ from rpclab.broker.broker_errors import TRANSIENT
 from rpclab.findings.acknowledging import TAG
 from rpclab.findings.case import Case, counted, grouped
 from rpclab.findings.rule import ERROR, HINT, WARNING, Evidence, Found, rule
-from rpclab.wire.journal import BROKER_GONE, BY_CLIENT, Refusal
 from rpclab.wire.messages import LOST, PUBLISHED, REQUEST, Message
+from rpclab.wire.records import BROKER_GONE, BY_CLIENT, Refusal
 
 # This number of requests, each with something of its own, are a habit.
 HABIT = 5

@@ -8,8 +8,8 @@ from math import inf
 from rpclab.findings.acknowledging import vanished
 from rpclab.findings.case import Case, counted, of_channel
 from rpclab.findings.rule import ERROR, WARNING, Found, rule
-from rpclab.wire.journal import Consumer
 from rpclab.wire.messages import LOST, REQUEUED, Delivery, Message
+from rpclab.wire.records import Consumer
 
 # How long one consumer has to hold what an idle one could do.
 UNFAIR_SECONDS = 0.5

@@ -9,8 +9,8 @@ from rpclab.findings.asking import has_id
 from rpclab.findings.case import Case, Given, counted, grouped, of_channel, settled
 from rpclab.findings.rule import ERROR, HINT, WARNING, Found, rule
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
-from rpclab.wire.journal import BY_CLIENT
 from rpclab.wire.messages import ACKED, AUTO_ACKED, MESSAGE, PUBLISHED, REQUEST, Delivery, Message
+from rpclab.wire.records import BY_CLIENT
 
 # How many of the requests that a server had before a message are looked at for the one that it may answer.
 LOOK_BACK = 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class Finding:
 
     def to_dict(self) -> dict:
         """Return it as plain data."""
-        evidence = [{"text": one.text, "message": one.message, "step": one.step} for one in self.evidence]
-        return {**vars(self), "evidence": evidence}
+        return asdict(self)
 
 
 # What a rule yields for each thing that it finds: what its title, meaning and cure mention, and what was seen.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from rpclab.story.diagram import printable
 from rpclab.table import shortened
-from rpclab.wire.messages import AUTO_ACKED, Message, Step
+from rpclab.wire.messages import Message, Step
 
 BODY_SHOWN = 600
 STEPS_SHOWN = 40
@@ -113,8 +113,8 @@ def line_of(step: Step, shown: Callable[[str], str]) -> str:
     if step.what == "published":
         return f"published by {step.who} to " + (f"exchange {message.exchange}" if message.exchange else queue)
     if step.what == "delivered":
-        auto = any(one.outcome == AUTO_ACKED and one.time == step.time for one in message.deliveries)
-        how = (" again (redelivered)" if step.redelivered else "") + (", which acknowledges it (auto-ack)" * auto)
+        how = " again (redelivered)" if step.redelivered else ""
+        how += ", which acknowledges it (auto-ack)" if step.auto_acked else ""
         return f"delivered from {queue} to {step.who}{how}"
     said = {
         "acked": f"acked by {step.who}",

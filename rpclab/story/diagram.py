@@ -39,9 +39,6 @@ class Picture:
         self.source = source
         self.text = text
 
-    def __str__(self) -> str:
-        return self.text
-
     def __repr__(self) -> str:
         return self.text
 

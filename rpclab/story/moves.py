@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from rpclab.story.board import CLIENT, EXCHANGE, QUEUE, WORKER, Board, Chip, Move, Place, tally_of
-from rpclab.wire.messages import ACKED, AUTO_ACKED, LOST, REJECTED, REPLY, REQUEST, REQUEUED, Message, Step
+from rpclab.wire.messages import ACKED, LOST, REJECTED, REPLY, REQUEST, REQUEUED, Message, Step
 from rpclab.wire.routing import Emptied, Routing
 
 _MEANT_FOR_ANSWERS = re.compile(r"callback|reply|replies|answer", re.IGNORECASE)
@@ -125,7 +125,7 @@ class Interpreter:
         redelivered = chip.redelivered or step.redelivered
         tally = ("delivered", "redelivered") if step.redelivered else ("delivered",)
         self._move(chip, target, "delivered", queue=step.queue, redelivered=redelivered, tally=tally)
-        if _is_auto_acked(step):
+        if step.auto_acked:
             self._acked(step)
 
     def _to_deliver(self, step: Step) -> Chip:
@@ -227,10 +227,3 @@ _STEPS = {
     "returned": Interpreter._returned,
     "dead-lettered": Interpreter._dead_lettered,
 }
-
-
-def _is_auto_acked(step: Step) -> bool:
-    return any(
-        delivery.outcome == AUTO_ACKED and delivery.time == step.time and delivery.to == step.who
-        for delivery in reversed(step.message.deliveries)
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
+from rpclab.errors import LabError
 from rpclab.story.diagram import Line, printable
 from rpclab.story.player import Player, on_one_line
 from rpclab.story.story import Story
@@ -13,8 +15,16 @@ from rpclab.theme import style
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
 
-def page(story: Story, title: str) -> str:
-    """Return the page."""
+def write(story: Story, path: Path) -> Path:
+    """Write the page to a file; see `Story.save`."""
+    try:
+        path.write_text(_page(story, path.stem), encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise LabError(f"The file {str(path)!r} could not be written: {error.strerror or error}.") from error
+    return path
+
+
+def _page(story: Story, title: str) -> str:
     player = Player(story)
     properties = "".join(_properties(said) for said in player.data["messages"].values())
     return (

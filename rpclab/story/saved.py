@@ -119,8 +119,8 @@ def from_dict(data: object) -> Story:
         begun = 1.0 + float(data.get("begun", -1.0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LabError(f"This story is damaged: {type(error).__name__}: {error}.") from error
-    return Story.made_of(
-        messages.values(), shown=lambda name: shown.get(name, name), end=end, journal=journal, begun=begun,
+    return Story(
+        lambda name: shown.get(name, name), journal=journal, begun=begun, end=end, messages=messages.values(),
     )
 
 

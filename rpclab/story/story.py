@@ -45,26 +45,28 @@ class Story:
         What the connections did besides: that of the tap's registry.
     begun : float
         When the recording began, in seconds of ``time.monotonic()``; 0 if with the tap.
+    end : float or None
+        When it ended; None while it goes on.
+    messages : iterable of Message
+        What it has from the beginning, in order.
 
     Attributes
     ----------
-    shown : callable
+    shown, journal, begun, end : callable, Journal, float, float or None
         As given. Everything in a story has real names.
-    journal, begun : Journal, float
-        As they were given.
-    end : float or None
-        When the recording ended, in seconds of ``time.monotonic()``; None while it goes on.
     """
 
     def __init__(
         self, shown: Callable[[str], str] = str, *, keep: int = KEPT, journal: Journal | None = None, begun: float = 0,
+        end: float | None = None, messages: Iterable[Message] = (),
     ):
-        self.end: float | None = None
+        self.end = end
         self.begun = begun
         self.journal = journal or Journal()
         self.shown = shown
         self._listeners: Listeners[Step] = Listeners()
         self._follower = Follower(keep, self._listeners.tell)
+        self._follower.messages.update((message.number, message) for message in messages)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._last_event = time.monotonic()
@@ -160,21 +162,17 @@ class Story:
 
     def last(self, count: int) -> Story:
         """Return a story of the last ``count`` messages, with their requests and all replies to them."""
-        chosen = {}
-        for message in self.messages[-count:] if count > 0 else []:
-            asked = message.request or message
-            chosen.update({one.number: one for one in (asked, *asked.replies)})
-        return self._of(message for _, message in sorted(chosen.items()))
+        asked = [message.request or message for message in (self.messages[-count:] if count > 0 else ())]
+        chosen = {one.number: one for request in asked for one in (request, *request.replies)}
+        return self._of([message for _, message in sorted(chosen.items())])
 
     def whole(self) -> Story:
         """Return a story of all messages so far that ends here."""
-        return Story.made_of(
-            self.messages, shown=self.shown, end=self.now, journal=self.journal, begun=self.begun,
-        )
+        return self._of(self.messages, begun=self.begun)
 
     def of(self, *names: str) -> Story:
         """Return a story of the messages with these names, for example ``request 1``, and their replies."""
-        return self._of(m for m in self.messages if m.name in names or (m.request and m.request.name in names))
+        return self._of([m for m in self.messages if m.name in names or (m.request and m.request.name in names)])
 
     def table(self) -> Table:
         """Return a row for each message: its publisher, queue, consumers and state."""
@@ -254,13 +252,7 @@ class Story:
         """
         from rpclab.story import page, saved
 
-        path = Path(path)
-        text = page.page(saved.from_dict(saved.to_dict(self, redact)), path.stem)
-        try:
-            path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-        except OSError as error:
-            raise LabError(f"The file {str(path)!r} could not be written: {error.strerror or error}.") from error
-        return path
+        return page.write(saved.from_dict(saved.to_dict(self, redact)), Path(path))
 
     def to_json(self, *, redact: str | Iterable[str] = (), indent: int | None = None) -> str:
         """Return the story as JSON, in the format that `rpclab.story.saved` documents; see `save` for ``redact``."""
@@ -281,17 +273,6 @@ class Story:
 
         return saved.read_json(text)
 
-    @classmethod
-    def made_of(
-        cls, messages: Iterable[Message], *, shown: Callable[[str], str], end: float, journal: Journal | None = None,
-        begun: float = 0,
-    ) -> Story:
-        """Return an ended story of known messages."""
-        story = cls(shown, journal=journal, begun=begun)
-        story._follower.messages.update((message.number, message) for message in messages)
-        story.end = end
-        return story
-
     def __len__(self) -> int:
         return len(self._follower.messages)
 
@@ -301,10 +282,10 @@ class Story:
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
 
-    def _of(self, messages: Iterable[Message]) -> Story:
-        chosen = list(messages)
-        begun = max(self.begun, min((message.time for message in chosen), default=self.now))
-        return Story.made_of(chosen, shown=self.shown, end=self.now, journal=self.journal, begun=begun)
+    def _of(self, chosen: list[Message], *, begun: float | None = None) -> Story:
+        if begun is None:
+            begun = max(self.begun, min((message.time for message in chosen), default=self.now))
+        return Story(self.shown, journal=self.journal, begun=begun, end=self.now, messages=chosen)
 
     def _is_settled(self, count: int | None) -> bool:
         now = time.monotonic()

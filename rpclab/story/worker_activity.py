@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rpclab.rpc.reliability.reply_memory import SUFFIX
 from rpclab.story.story import Story
-from rpclab.wire.messages import ACKED, AUTO_ACKED, LOST, REJECTED, REQUEUED, Step
+from rpclab.wire.messages import ACKED, LOST, REJECTED, REQUEUED, Step
 
 PROCESSES_KEPT = 1_000
 
@@ -69,14 +69,14 @@ class Work:
 
     def _delivered(self, step: Step, record: Record) -> None:
         record.redelivered += step.redelivered
-        if any(each.outcome == AUTO_ACKED and each.time == step.time for each in step.message.deliveries):
+        if step.auto_acked:
             record.done += 1
         else:
             record.held[_key(step)] = step
 
     def _acked(self, step: Step, record: Record) -> None:
         record.done += 1
-        record.held.pop(_key(step), None)
+        self._given_up(step, record)
 
     def _given_up(self, step: Step, record: Record) -> None:
         record.held.pop(_key(step), None)

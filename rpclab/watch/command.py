@@ -161,7 +161,7 @@ def _summary(seen: Seen) -> str:
 
 def _save(seen: Seen, asked: argparse.Namespace) -> Path:
     story = seen.story
-    last = Story.made_of(
-        story.messages[-MOST_MESSAGES:], shown=story.shown, end=story.now, journal=story.journal, begun=story.begun
+    last = Story(
+        story.shown, journal=story.journal, begun=story.begun, end=story.now, messages=story.messages[-MOST_MESSAGES:],
     )
     return last.save(asked.save, redact="bodies" if asked.bodies == "none" else ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from pika import spec
@@ -23,8 +24,6 @@ from rpclab.wire.messages import (
     MESSAGE,
     PUBLISHED,
     REJECTED,
-    REPLY,
-    REQUEST,
     REQUEUED,
     RETURNED,
     Delivery,
@@ -66,7 +65,7 @@ class Follower:
         # By queue and number, what came there and was not settled.
         self._there: defaultdict[str, dict[int, Message]] = defaultdict(dict)
         self._confirms = Confirms(keep)
-        self._counts: defaultdict[str, int] = defaultdict(int)
+        self._numbers, self._orders = count(1), count(1)
 
     def take(self, event: Event) -> bool:
         """Take the next event; return whether it concerns messages."""
@@ -85,9 +84,7 @@ class Follower:
         self, event: Event, what: str, message: Message, who: str, queue: str, *, link: Link | None = None,
         redelivered: bool = False, cause: str = "",
     ) -> Step:
-        self._counts["steps"] += 1
-        link = link or event.link
-        order = self._counts["steps"]
+        link, order = link or event.link, next(self._orders)
         step = Step(event.time, order, what, message, who, queue, redelivered, link.number, link.pid, cause)
         _append(message.steps, step)
         self._changed(step)
@@ -104,40 +101,17 @@ class Follower:
         self._note(event, PUBLISHED, message, event.link.name, message.queue)
 
     def _new(self, event: Carrying[Content], publisher: str | None) -> Message:
-        method, number = event.method, self._next("messages")
+        method, number = event.method, next(self._numbers)
         message = Message(
             number, "", MESSAGE, publisher, method.exchange, method.routing_key, event.properties, event.body,
             event.size, event.time,
         )
-        self._name(message, event)
+        self._requests.name(event, message, self._in_hand(event))
         self.messages[number] = message
         self._matching.add(key_of(event), message)
         if len(self.messages) > self._keep:
             self._forget(self.messages.popitem(last=False)[1])
         return message
-
-    def _name(self, message: Message, event: Carrying) -> None:
-        """Set whether a message is a request or a reply, and its name."""
-        queue, reply_to = message.routing_key, message.properties.reply_to
-        if reply_to and reply_to != queue:  # some servers send the request's properties back as they are
-            message.kind, message.repeats = REQUEST, self._requests.add(event, message)
-            again = message.repeats and f"{message.repeats.name} again"
-            message.name = again or f"request {self._next('request')}"
-        elif not message.exchange and self._requests.expects(queue):
-            message.request = self._requests.answered(queue, message.properties.correlation_id, self._in_hand(event))
-            if message.request is None:
-                message.name = f"unmatched reply {self._next('unmatched reply')}"
-                return
-            message.kind, request = REPLY, message.request
-            request.replies += (message,)
-            count = len(request.replies)
-            message.name = f"reply to {request.name}" if count == 1 else f"reply {count} to {request.name}"
-        else:
-            message.name = f"message {self._next('message')}"
-
-    def _next(self, kind: str) -> int:
-        self._counts[kind] += 1
-        return self._counts[kind]
 
     def _in_hand(self, event: Event) -> Iterator[Message]:
         """Yield the deliveries that the connection of an event holds unacked."""

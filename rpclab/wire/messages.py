@@ -60,6 +60,12 @@ class Step:
     pid: int | None = None
     cause: str = ""
 
+    @property
+    def auto_acked(self) -> bool:
+        """For a delivery: whether it counts as acknowledged at once."""
+        given = reversed(self.message.deliveries)
+        return any(one.outcome == AUTO_ACKED and one.time == self.time and one.to == self.who for one in given)
+
 
 @dataclass(eq=False)
 class Delivery:

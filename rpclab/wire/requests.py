@@ -1,4 +1,4 @@
-"""Finds the request that a message repeats or answers.
+"""Finds the request that a message repeats or answers, and names both.
 
 A correlation id is valid for its client alone: two clients may both count 1, 2, 3. So the queue for the reply and the
 id together identify a request. With direct reply-to, the client names no queue; the broker gives the server a routing
@@ -14,7 +14,7 @@ from pika import spec
 
 from rpclab.rpc.protocol import DIRECT_REPLY_TO, RESENT
 from rpclab.wire.frames import Carrying
-from rpclab.wire.messages import Message
+from rpclab.wire.messages import REPLY, REQUEST, Message
 from rpclab.wire.routing import Channel
 
 Address = str | Channel  # where a reply should go: a queue, or with direct reply-to the channel of the client
@@ -29,8 +29,34 @@ class Requests:
         self._keys: defaultdict[int, list[tuple[Address, str | None]]] = defaultdict(list)
         self._expecting: Counter[Address] = Counter()
         self._direct: dict[str, Channel] = {}
+        self._named: Counter[str] = Counter()
 
-    def add(self, event: Carrying, message: Message) -> Message | None:
+    def name(self, event: Carrying, message: Message, in_hand: Iterable[Message]) -> None:
+        """Set whether a message is a request or a reply, and its name.
+
+        ``in_hand`` has the deliveries that its connection holds unacked.
+        """
+        queue, reply_to = message.routing_key, message.properties.reply_to
+        if reply_to and reply_to != queue:  # some servers send the request's properties back as they are
+            message.kind, message.repeats = REQUEST, self._add(event, message)
+            message.name = f"{message.repeats.name} again" if message.repeats else self._next("request")
+        elif not message.exchange and self._expects(queue):
+            message.request = request = self._answered(queue, message.properties.correlation_id, in_hand)
+            if request is None:
+                message.name = self._next("unmatched reply")
+                return
+            message.kind = REPLY
+            request.replies += (message,)
+            count = len(request.replies)
+            message.name = f"reply to {request.name}" if count == 1 else f"reply {count} to {request.name}"
+        else:
+            message.name = self._next("message")
+
+    def _next(self, kind: str) -> str:
+        self._named[kind] += 1
+        return f"{kind} {self._named[kind]}"
+
+    def _add(self, event: Carrying, message: Message) -> Message | None:
         """Record a request, and return the earlier one that it repeats, if any."""
         id, headers = message.properties.correlation_id, message.properties.headers or {}
         address = self._address(event)
@@ -61,11 +87,11 @@ class Requests:
             if channel:
                 self._direct[reply_to] = channel
 
-    def expects(self, queue: str) -> bool:
+    def _expects(self, queue: str) -> bool:
         """Return whether a request wants its reply in this queue."""
         return any(self._expecting[address] for address in self._addresses(queue) if address in self._expecting)
 
-    def answered(self, queue: str, id: str | None, in_hand: Iterable[Message]) -> Message | None:
+    def _answered(self, queue: str, id: str | None, in_hand: Iterable[Message]) -> Message | None:
         """Return the request that a message published to a callback queue answers.
 
         The correlation id identifies it. Without one, it is the only request for this queue that its publisher holds.

@@ -30,7 +30,7 @@ try:
     messages = [one for one in lab.story.messages if {begin} <= one.time < {end}][:{most}]
 except rpclab.LabError:  # it was closed, and no widget had read its messages
     messages = []
-[lab.story.made_of(messages, shown=lab.story.shown, end={end}).to_json()] if messages else []
+[type(lab.story)(lab.story.shown, messages=messages, end={end}).to_json()] if messages else []
 """
 
 

@@ -5,7 +5,7 @@ from conversation import Wire
 from pika import spec
 
 from rpclab.story.story import Story
-from rpclab.wire import journal
+from rpclab.wire import records
 from rpclab.wire.registry import Registry
 
 
@@ -60,16 +60,16 @@ def test_a_queue_is_read_by_getting_from_it_too(wire, written):
 
 
 @pytest.mark.parametrize(("end", "how"), [
-    (lambda peer: peer.closes(), journal.BY_CLIENT),
-    (lambda peer: peer.ends(), journal.CLIENT_GONE),
-    (lambda peer: peer.is_refused(spec.Queue.Declare, 541, "INTERNAL_ERROR", channel=0), journal.BY_BROKER),
-    (lambda peer: peer.is_given_up(heartbeat=3, silence=8.0), journal.BROKER_GONE),
+    (lambda peer: peer.closes(), records.BY_CLIENT),
+    (lambda peer: peer.ends(), records.CLIENT_GONE),
+    (lambda peer: peer.is_refused(spec.Queue.Declare, 541, "INTERNAL_ERROR", channel=0), records.BY_BROKER),
+    (lambda peer: peer.is_given_up(heartbeat=3, silence=8.0), records.BROKER_GONE),
 ])
 def test_how_a_connection_ended(wire, written, end, how):
     end(wire.peer("client"))
     (connection,) = written.connections
     assert (connection.name, connection.end) == ("client", how)
-    if how == journal.BROKER_GONE:
+    if how == records.BROKER_GONE:
         assert (connection.heartbeat, round(connection.silence)) == (3, 8)
 
 

@@ -26,7 +26,7 @@ from rpclab.course.verdict import Mistake
 from rpclab.errors import RemoteError, ReplyLost, RpcTimeout
 from rpclab.rpc.client import RpcClient
 from rpclab.rpc.protocol import ADDITION_QUEUE, END, NUMBER, Json
-from rpclab.wire.journal import BY_CLIENT
+from rpclab.wire.records import BY_CLIENT
 
 PAIR = ("/add/3/5", "/add/20/22")
 SILENT, UNANSWERED = "/add/1/1", b"1,1"
