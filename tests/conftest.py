@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,12 @@ from rpclab import Lab
 
 def _lab_name(topic: str, worker_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{worker_id}-{topic}")[:60]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def an_interrupt_interrupts() -> None:
+    """Have Ctrl-C end the programs that tests start: in the background of a shell they would ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)

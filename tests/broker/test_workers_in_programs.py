@@ -35,11 +35,8 @@ with rpclab.Workers(Shout, count=1), rpclab.RpcClient("shout") as client:
 """
 # The first server is ready, the second never is.
 NEVER_READY = """
-import multiprocessing, signal, threading
+import multiprocessing, threading
 import rpclab
-
-# A shell that starts the tests in the background has them ignore it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Slow(rpclab.BaseServer):

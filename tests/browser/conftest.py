@@ -19,6 +19,9 @@ METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "
 WINDOW = {"width": 1280, "height": 900}
 # What JupyterLab itself complains about, with or without our notebooks.
 NOT_OURS = re.compile(r"Failed to load resource|favicon|ResizeObserver", re.IGNORECASE)
+# In milliseconds, and long enough for a busy machine: what is expected is seen as soon as it is there.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +58,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture(scope="session")
 def tab(context: BrowserContext) -> Iterator[Page]:
     with context.new_page() as opened:
+        opened.set_default_timeout(PATIENCE)
         yield opened
 
 

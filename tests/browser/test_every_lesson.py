@@ -22,7 +22,6 @@ from in_jupyterlab import ROOT
 from nbformat import NotebookNode
 from playwright.sync_api import Page, expect
 
-SECONDS = 1_000
 AS_SAVED = ("09", "10", "11", "12")
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN_HERE = [path for path in LESSONS if not path.name.startswith(AS_SAVED)]
@@ -50,15 +49,15 @@ def assert_pictures_are_drawn(page: Page, lesson: Path, cells: list[NotebookNode
         shown = [mime for output in cell.outputs for mime in PICTURES if mime in output.get("data", {})]
         for mime in set(shown):
             drawn = page.locator(".jp-CodeCell").nth(number - 1).locator(PICTURES[mime]).filter(visible=True)
-            expect(drawn).to_have_count(shown.count(mime), timeout=20 * SECONDS)
+            expect(drawn).to_have_count(shown.count(mime))
             drawn.first.scroll_into_view_if_needed()
             screenshot(f"{lesson.stem}_cell_{number:02d}")
 
 
 def assert_it_runs(page: Page, lesson: Path, copy: Path, screenshot) -> None:
     """Wait until a lesson that was opened has run; check that no cell failed, and what it shows."""
-    page.wait_for_function("ran.then(() => true)", timeout=300 * SECONDS)
-    page.wait_for_function("jupyterapp.commands.execute('docmanager:save').then(() => true)", timeout=60 * SECONDS)
+    page.wait_for_function("ran.then(() => true)", timeout=300_000)
+    page.wait_for_function("jupyterapp.commands.execute('docmanager:save').then(() => true)")
     cells = code_cells(copy)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
@@ -83,7 +82,7 @@ def test_lesson_05_runs_too_and_its_panel_and_its_feed_show_who_answered(lessons
     panel.get_by_role("button", name="Fire").click()
     row = panel.locator("tbody tr").first
     answered = re.compile(r"3\s*40, 2\s*✓ answered\s*42\s*AdditionServer-0\s*[\d.]+ ms")
-    expect(row).to_have_text(answered, timeout=10 * SECONDS)
+    expect(row).to_have_text(answered)
     panel.scroll_into_view_if_needed()
     screenshot("request_panel")
 
@@ -106,7 +105,7 @@ def test_a_lesson_is_shown_as_it_was_saved(lesson, lessons, open_notebook, scree
     nbformat.write(notebook, copy)
     page = open_notebook(copy.name, run=False)
     outputs = page.locator(".jp-OutputArea-output")
-    expect(outputs).to_have_count(sum(len(cell.outputs) for cell in cells), timeout=20 * SECONDS)
+    expect(outputs).to_have_count(sum(len(cell.outputs) for cell in cells))
     assert_pictures_are_drawn(page, lesson, cells, screenshot)
     copy.unlink()
 
@@ -114,7 +113,7 @@ def test_a_lesson_is_shown_as_it_was_saved(lesson, lessons, open_notebook, scree
 def test_the_chart_of_lesson_11_is_shown(open_cells):
     page = open_cells(CHART)
     card = page.locator(".jp-CodeCell .rpclab-card")
-    expect(card).to_contain_text("0.90", timeout=60 * SECONDS)
+    expect(card).to_contain_text("0.90")
     expect(card).to_contain_text("ratio >= 0.80")
     expect(card).to_contain_text("✓ met")
     expect(card.locator("svg.bars rect")).to_be_visible()

@@ -15,7 +15,6 @@ import pytest
 from in_jupyterlab import ROOT
 from playwright.sync_api import BrowserContext, Page, expect
 
-SECONDS = 1_000
 LESSONS = [f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 TEXTS = ["notebooks/glossary", "notebooks/teaching", "notebooks/troubleshooting"]
 PAGES = ["index", *LESSONS, *TEXTS]
@@ -55,7 +54,7 @@ def visit(page: Page, site: Path):
 
     def visited(name: str) -> Page:
         page.goto((site / f"{name}.html").as_uri())
-        expect(page.locator("pre.diagram")).to_have_count(0, timeout=30 * SECONDS)
+        expect(page.locator("pre.diagram")).to_have_count(0)
         return page
 
     return visited
@@ -126,7 +125,7 @@ def test_a_search_finds_a_word_in_its_lesson(visit):
     page.get_by_placeholder("Search").fill("prefetch")
     page.keyboard.press("Enter")
     found = page.locator("#search-results").get_by_role("link", name="Consuming", exact=True)
-    found.first.click(timeout=20 * SECONDS)
+    found.first.click()
     expect(page.get_by_role("heading", name="Consuming", level=1)).to_be_visible()
 
 

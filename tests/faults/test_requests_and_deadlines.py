@@ -15,14 +15,6 @@ TRIES = 8
 REPLY_KINDS = ("exclusive", "direct", "callbacks")
 
 
-@pytest.fixture
-def python_interrupts():
-    """Have Ctrl-C raise KeyboardInterrupt, as in a notebook, whatever runs the tests has made of it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 # 1
 
 def test_a_missing_request_queue_is_told_at_once_and_not_at_the_deadline(lab):
@@ -92,7 +84,6 @@ def test_a_reply_after_the_deadline_is_counted_late_and_never_answers_a_later_ca
 
 # 23
 
-@pytest.mark.usefixtures("python_interrupts")
 def test_an_interrupt_ends_a_call_at_once_and_the_client_stays_usable(lab, gate):
     pressed = []
 
