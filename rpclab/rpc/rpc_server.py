@@ -138,7 +138,7 @@ class RpcServer(RecoveringServer):
             raise TypeError(f"{type(self).__name__} needs a function or its own handle method")
         return self._function(body)
 
-    # A channel is open, the first one or another
+    # `start` and `stop` are in `recovering_server`. A channel is open, the first one or another:
 
     def _prepare(self, link: ServerConnection, channel: Channel) -> None:
         """Declare the queues, and send the messages that the last channel left unconfirmed."""
