@@ -60,7 +60,8 @@ class RpcServer(RecoveringServer):
         the queue ``QUEUE.dead``.
     max_deliveries : int, optional
         The limit of deliveries, so that a request that kills every worker does not loop forever. After that it goes to
-        ``QUEUE.dead``. A quorum queue counts deliveries itself; for a classic one the server does.
+        ``QUEUE.dead``. A quorum queue counts deliveries itself; for a classic one the server does. The server never
+        sees a request that expires: the broker drops it, or a quorum queue with a limit moves it to ``QUEUE.dead``.
     queue_type : str
         ``"classic"`` or ``"quorum"``.
     remember : float, optional
