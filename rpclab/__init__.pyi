@@ -46,7 +46,7 @@ from rpclab.rpc.arithmetic import (
 )
 from rpclab.rpc.callback_worker import CallbackWorker as CallbackWorker
 from rpclab.rpc.client import RpcClient as RpcClient
-from rpclab.rpc.protocol import Json as Json
+from rpclab.rpc.codec import Json as Json
 from rpclab.rpc.future import RpcFuture as RpcFuture
 from rpclab.rpc.protocol import (
     ADDITION_CALLBACK_QUEUE as ADDITION_CALLBACK_QUEUE,

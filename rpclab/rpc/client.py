@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from typing import Any
 
 import pika
 
 from rpclab.broker.connect import Where, copies
 from rpclab.broker.environment import all_connection_parameters
-from rpclab.errors import ClientClosed, InvalidOption, LabError, MisplacedCall, RemoteError
+from rpclab.errors import ClientClosed, InvalidOption, LabError, RemoteError
 from rpclab.rpc import options
+from rpclab.rpc.codec import Codec, checked
 from rpclab.rpc.future import GRACE, RpcFuture
-from rpclab.rpc.protocol import DIRECT_REPLY_TO, ERROR, Codec, checked, remote_error
+from rpclab.rpc.protocol import DIRECT_REPLY_TO, ERROR, remote_error
 from rpclab.rpc.reliability.client_session import ClientSession
 from rpclab.rpc.reliability.failover import OPEN_SECONDS
+from rpclab.rpc.reliability.misplaced_calls import MisplacedCalls
 from rpclab.rpc.reliability.stream import Parts, RpcStream, not_with_retry
-from rpclab.rpc.request import Request
+from rpclab.rpc.request import SentRequest
 from rpclab.rpc.stats import Stats
 
 DEFAULT_TIMEOUT = 10.0
@@ -44,8 +44,9 @@ class RpcClient:
         The queue that the server consumes from.
     reply : str
         Where replies go: ``"exclusive"``, the client's own callback queue, which the broker names and deletes with the
-        connection; ``"direct"``, RabbitMQ's direct reply-to, which needs no queue; or the name of a callback queue that
-        may be shared.
+        connection; ``"direct"``, RabbitMQ's direct reply-to, which needs no queue; or the name of a durable callback
+        queue. Clients that consume from the same one take each other's replies, and drop them: share a queue with
+        `CallbackWorker` processes instead, by `send`.
     timeout : float
         Seconds that a call waits for its reply, unless it says otherwise. Connecting again counts.
     heartbeat : int
@@ -92,9 +93,8 @@ class RpcClient:
         for node in self._nodes:
             node.client_properties = {**(node.client_properties or {}), "connection_name": type(self).__name__}
             node.heartbeat = options.heartbeat(heartbeat)
-        self._pid = os.getpid()
+        self._misplaced = MisplacedCalls(type(self).__name__)
         self._lock = threading.Lock()
-        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._closed = False
         self._session = self._new_session()
         try:
@@ -133,7 +133,7 @@ class RpcClient:
         RemoteError
             If the server replied with an error.
         UnreadableBody
-            If the codec cannot read the reply.
+            If the codec `Json` cannot read the reply. (If a reply without a codec is no text: RemoteError.)
         ConnectionLost
             If the connection ended during the call.
         Blocked
@@ -143,7 +143,7 @@ class RpcClient:
         MisplacedCall
             If it is made in a callback of this client, whose thread would wait for itself, or in a forked process.
         """
-        self._may_wait()
+        self._misplaced.check_thread()
         future = self.submit(*arguments, timeout=timeout)
         try:
             return future.wait()
@@ -168,14 +168,7 @@ class RpcClient:
     def stream(self, *arguments: Any, timeout: float | None = None) -> RpcStream:
         """Send a request and return at once an iterator over its replies, until the last one.
 
-        For a server whose function is a generator: each value that it yields is a reply. The iterator serves ``for``
-        and ``async for``. (gRPC calls this server streaming. RabbitMQ's streams are something else: a kind of queue.)
-
-        The replies come in order and each once: one that comes again, from a worker that has taken the place of a dead
-        one, is dropped, so the function should yield the same for the same request. Leaving the loop, or ``close()``,
-        forgets the call; what still comes is dropped and counted as late. The server is not told. It yields to the end,
-        unless the callback queue is gone: with this client closed, the broker returns its next reply, and it stops.
-        (Direct reply-to is no queue: there the broker drops the replies.)
+        For a server whose function is a generator: each value that it yields is a reply; see `RpcStream`.
 
         Parameters
         ----------
@@ -196,7 +189,7 @@ class RpcClient:
         not_with_retry(self._retry)
         request = self._request(arguments, timeout)
         request.parts = Parts()
-        replies = RpcStream(request.call, request.parts, self._may_wait)
+        replies = RpcStream(request.call, request.parts, self._misplaced.check_thread)
         self._hand_over(request)
         return replies
 
@@ -217,7 +210,7 @@ class RpcClient:
         UnroutableError, RequestRejected, ConnectionLost, Blocked, MisplacedCall
             As `call` does.
         """
-        self._may_wait()
+        self._misplaced.check_thread()
         options.queue_name(reply_to, "reply_to")
         if reply_to == DIRECT_REPLY_TO:
             raise InvalidOption(
@@ -231,7 +224,7 @@ class RpcClient:
 
     def close(self) -> None:
         """Close the connection; calls that still wait raise `ClientClosed`. Calling it again has no effect."""
-        if os.getpid() != self._pid:
+        if self._misplaced.forked:
             return  # the connection is the parent process's
         with self._lock:
             self._closed = True
@@ -248,15 +241,21 @@ class RpcClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(queue {self.request_queue!r})"
 
-    def _request(self, arguments: tuple[Any, ...], timeout: float | None, reply_to: str | None = None) -> Request:
+    def _request(self, arguments: tuple[Any, ...], timeout: float | None, reply_to: str | None = None) -> SentRequest:
         seconds = self.timeout if timeout is None else options.seconds(timeout)
         body = self._codec.encode(self.encode(*arguments))
-        call = RpcFuture(body, seconds, self._may_wait)
-        return Request(call, options.text(body), reply_to, self._codec.content_type, self._codec.headers)
+        return SentRequest(
+            RpcFuture(body, seconds, self._misplaced.check_thread),
+            options.text(body),
+            reply_to,
+            self._codec.content_type,
+            self._codec.headers,
+            persistent=self._retry is not None or reply_to is not None,
+        )
 
-    def _hand_over(self, request: Request) -> None:
+    def _hand_over(self, request: SentRequest) -> None:
         """Send a request over the open session, or over a new one that connects first."""
-        self._same_process()
+        self._misplaced.check_process()
         with self._lock:
             if self._closed:
                 raise ClientClosed(f"This {type(self).__name__} was closed. Make a new one.")
@@ -264,28 +263,12 @@ class RpcClient:
                 # It gets the request before it begins: without a broker, it may end at once.
                 self._session = self._new_session(request)
 
-    def _new_session(self, *requests: Request) -> ClientSession:
+    def _new_session(self, *requests: SentRequest) -> ClientSession:
         session = ClientSession(
             self._nodes, self.request_queue, self._reply, self._read, self.stats, retry=self._retry, requests=requests
         )
-        self._threads.add(session.thread)
+        self._misplaced.add_thread(session.thread)
         return session
-
-    def _same_process(self) -> None:
-        if os.getpid() != self._pid:
-            raise MisplacedCall(
-                f"This {type(self).__name__} was made in process {self._pid}, and process {os.getpid()} is a fork of "
-                "it. A connection belongs to one process: make a client in each."
-            )
-
-    def _may_wait(self) -> None:
-        """Raise an error if this thread would wait for itself, or for a thread that does not exist after a fork."""
-        self._same_process()
-        if threading.current_thread() in self._threads:
-            raise MisplacedCall(
-                f"This thread reads the replies of this {type(self).__name__}, and would wait for itself: you are in a "
-                "callback. Use submit and add_done_callback there, or make the call in another thread."
-            )
 
     def _read(self, properties: pika.BasicProperties, body: bytes) -> object:
         """Return the value of a reply, or raise its error."""

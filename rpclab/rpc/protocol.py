@@ -1,23 +1,34 @@
-"""What client and server agree on: the names of the queues, the properties of requests and replies, and their bodies.
+"""What client and server agree on: the names of the queues, and the properties of requests and replies.
 
-A request carries ``correlation_id``, ``reply_to``, ``content_type`` and ``expiration``. Its reply goes to the queue in
-``reply_to`` and has the same ``correlation_id``, by which the client finds the call. A reply of the type ``error`` has
-a body in JSON, ``{"type": ..., "message": ...}``. Other bodies are text, or what a codec makes of them.
+================  ==========================================  ==================================================
+property          of a request                                of its reply
+================  ==========================================  ==================================================
+correlation_id    made for each call                          the request's, by which the client finds the call
+reply_to          the callback queue, where the reply goes
+content_type      ``text/plain``, or the codec's              the same; of an error ``application/json``
+type                                                          ``error``, or ``end`` after the last of several
+expiration        milliseconds left until the deadline; none
+                  from ``send``, which awaits no reply
+delivery_mode     persistent from ``send``, and with          the request's
+                  ``retry``; else none
+headers           ``version`` with `Json`;                    ``worker`` and ``pid``: the process that replied;
+                  ``x-rpclab-resent``, how often it was sent  ``version`` with `Json`; ``x-rpclab-number``, from 1,
+                  before, if it was                           if there are several
+================  ==========================================  ==================================================
+
+Bodies are text, or what a codec makes of values. The body of an error is JSON, ``{"type": ..., "message": ...}``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-import pika
 from pika.exceptions import ChannelClosedByBroker
 
 from rpclab.broker import broker_errors
-from rpclab.errors import InvalidOption, RemoteError, UnreadableBody
-from rpclab.rpc import options
+from rpclab.errors import RemoteError
 
 ADDITION_QUEUE = "addition"
 ADDITION_CALLBACK_QUEUE = "addition_callback"
@@ -73,10 +84,6 @@ def declare(channel: Declares, queue: str, arguments: dict[str, Any] | None = No
         raise broker_errors.explained(refusal, f"Declaring queue {queue!r}") from refusal
 
 
-class ReplyRefused(Exception):
-    """The broker did not take the reply."""
-
-
 @dataclass(frozen=True)
 class Reply:
     """A reply's body, and whether it is an error.
@@ -127,118 +134,3 @@ def remote_error(body: bytes) -> RemoteError:
         return RemoteError(str(said["type"]), str(said["message"]))
     except (ValueError, KeyError, TypeError):
         return RemoteError("UnreadableError", repr(body[:200]))
-
-
-class Codec:
-    """Bodies as text in UTF-8, of whatever content type: the default, and the base class of other codecs.
-
-    Attributes
-    ----------
-    content_type : str
-        The property ``content_type`` of the messages.
-    headers : mapping
-        Headers of the messages.
-    """
-
-    content_type = "text/plain"
-    headers: Mapping[str, Any] = {}
-
-    def encode(self, value: Any) -> Any:
-        """Return the body for a value."""
-        return value
-
-    def decode(self, body: bytes, properties: pika.BasicProperties) -> Any:
-        """Return the value of a message's body.
-
-        Raises
-        ------
-        ValueError
-            If it is not UTF-8.
-        """
-        try:
-            return body.decode()
-        except UnicodeDecodeError:
-            raise ValueError(f"the body is not UTF-8 text: {body[:40]!r}") from None
-
-
-class Json(Codec):
-    """Bodies in JSON: ``client.call({"x": 3, "y": 5})`` gives the server's function a dict, and its result comes back.
-
-    Each message has the content type ``application/json`` and a header ``version``. A body of another content type or
-    version, or one that is no JSON, is not read: the server replies with the error `UnreadableBody`, and the client
-    raises it.
-
-    Parameters
-    ----------
-    version : int
-        The version of what the bodies mean. Increase it when an older program could not read them.
-
-    Raises
-    ------
-    InvalidOption
-        If the version is no number, and from a call, if its argument cannot be written as JSON.
-
-    Notes
-    -----
-    https://www.rfc-editor.org/rfc/rfc8259
-    """
-
-    content_type = "application/json"
-
-    def __init__(self, version: int = 1):
-        if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 2**31:
-            raise InvalidOption(f"version={options.shown(version)}: it is a whole number, such as 1.")
-        self.headers = {VERSION: version}
-
-    def encode(self, value: Any) -> str:
-        """Return a value as JSON."""
-        try:
-            return json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidOption(
-                f"{options.shown(value)} cannot be written as JSON ({error}): use dict, list, str, int, float, bool "
-                "and None."
-            ) from None
-
-    def decode(self, body: bytes, properties: pika.BasicProperties) -> Any:
-        """Return the value of a message's body.
-
-        Raises
-        ------
-        UnreadableBody
-            If content type or version are others, or if it is no JSON.
-        """
-        if properties.content_type != self.content_type:
-            raise UnreadableBody(
-                f"The body has the content type {options.shown(properties.content_type)}, and only {self.content_type} "
-                "is read here. Give client and server the same codec."
-            )
-        version = (properties.headers or {}).get(VERSION)
-        if type(version) is not int or version != self.headers[VERSION]:
-            raise UnreadableBody(
-                f"The body has version {options.shown(version)}, and only version {self.headers[VERSION]} is read "
-                "here. Give client and server the same version, or run a server for each version on its own queue."
-            )
-        try:
-            return json.loads(body.decode(), parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise UnreadableBody(f"The body is no JSON ({error}): {body[:40]!r}. Its sender must write JSON.") from None
-
-
-def checked(codec: object) -> Codec:
-    """Return a codec, the one for text if there is none.
-
-    Raises
-    ------
-    InvalidOption
-        If it is something else.
-    """
-    if codec is None:
-        return Codec()
-    if not isinstance(codec, Codec):
-        raise InvalidOption(f"codec={options.shown(codec)}: it is a codec, such as rpclab.Json(version=1).")
-    return codec
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")

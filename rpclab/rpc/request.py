@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, slots=True)
-class Request:
+class SentRequest:
     """One request from its submission to its end.
 
     Attributes
@@ -31,6 +31,8 @@ class Request:
         What the body is.
     headers : mapping
         Headers of each copy that is sent.
+    persistent : bool
+        Whether it should outlive a restart of the broker: it is sent with ``retry``, or its consumer may come later.
     parts : Parts or None
         The replies, if there may be several.
     taken : bool or None
@@ -43,7 +45,7 @@ class Request:
         Seconds until a client with ``retry`` sends it again.
     unmatched : tuple of int
         How many replies without and with a correlation id matched no request before this one was submitted.
-    timer, retry : object
+    deadline_timer, resend_timer : object
         The loop's timers for its deadline and for sending it again.
     """
 
@@ -52,21 +54,20 @@ class Request:
     reply_to: str | None = None
     content_type: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
+    persistent: bool = False
     parts: Parts | None = None
     taken: bool | None = None
     rejected: int = 0
     waited: bool = False
     pause: float = 0.0
     unmatched: tuple[int, int] = (0, 0)
-    timer: _Timeout | None = None
-    retry: _Timeout | None = None
+    deadline_timer: _Timeout | None = None
+    resend_timer: _Timeout | None = None
 
     @property
     def deadline(self) -> float:
         return self.call.sent + self.call.timeout
 
-
-def fail(requests: Iterable[Request], reason: LabError) -> None:
-    """End requests, each with its own error: a shared one would collect the tracebacks of all threads that raise it."""
-    for request in requests:
-        request.call.set_exception(type(reason)(*reason.args))
+    def fail(self, reason: LabError) -> None:
+        """End it with an error of its own: a shared one would collect the tracebacks of all threads that raise it."""
+        self.call.set_exception(type(reason)(*reason.args))

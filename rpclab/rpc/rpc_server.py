@@ -11,24 +11,23 @@ from typing import Any
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
 
-from rpclab.broker import broker_errors
 from rpclab.broker.connect import Where, copies
 from rpclab.broker.environment import all_connection_parameters
 from rpclab.errors import InvalidOption
 from rpclab.rpc import options
-from rpclab.rpc.protocol import DIRECT_REPLY_TO, ERROR, NUMBER, RESENT, Codec, Reply, ReplyRefused, checked, message_of
+from rpclab.rpc.codec import Codec, checked
+from rpclab.rpc.protocol import DIRECT_REPLY_TO, ERROR, NUMBER, Reply, declare, message_of
 from rpclab.rpc.reliability.handler_threads import HandlerThreads
 from rpclab.rpc.reliability.outbox import Outbox
-from rpclab.rpc.reliability.publisher import Message, Outcome
+from rpclab.rpc.reliability.publisher import Message
 from rpclab.rpc.reliability.recovering_server import RecoveringServer
 from rpclab.rpc.reliability.reply_memory import ReplyMemory
 from rpclab.rpc.reliability.reply_queues import ReplyQueues
-from rpclab.rpc.reliability.retry_limit import RetryLimit, count
+from rpclab.rpc.reliability.retry_limit import RetryLimit
 from rpclab.rpc.reliability.server_connection import ServerConnection
 from rpclab.rpc.reliability.stream import NOT_REMEMBERED, Yielding
-from rpclab.rpc.reliability.unacked_requests import Request, UnackedRequests
+from rpclab.rpc.reliability.unacked_requests import RequestInHand, UnackedRequests
 
 
 class RpcServer(RecoveringServer):
@@ -61,27 +60,18 @@ class RpcServer(RecoveringServer):
         the queue ``QUEUE.dead``.
     max_deliveries : int, optional
         The limit of deliveries, so that a request that kills every worker does not loop forever. After that it goes to
-        ``QUEUE.dead``. A quorum queue counts deliveries itself; for a classic one the server does.
+        ``QUEUE.dead``. A quorum queue counts deliveries itself; for a classic one the server does. The server never
+        sees a request that expires: the broker drops it, or a quorum queue with a limit moves it to ``QUEUE.dead``.
     queue_type : str
         ``"classic"`` or ``"quorum"``.
     remember : float, optional
-        Seconds for which replies are remembered, by correlation id and body of the request: if the request is delivered
-        or sent again, the reply is repeated, and the work is not. The memory is a stream on the broker,
-        ``QUEUE.answered``, shared by all workers of the queue and kept on several nodes of a cluster. It does not cover
-        a worker that dies between the work and the memory, two workers that have the same request at the same time,
-        and a request that arrives after its copy, which a client with ``retry`` sent later and another worker answered:
-        only the copy shows that it was sent again. While most nodes of a cluster are down, nothing can be remembered:
-        finished work waits for them before its reply is sent. The stream of RabbitMQ 3.10 may not return with them, and
-        may keep quorum queues of its virtual host from returning. That of 4.0 may stay away, for half a minute or
-        forever, when a second node dies after the first one has returned. The service then replies with errors, or not
-        at all, until the virtual host or the cluster is made again.
+        Seconds for which replies are remembered, in a stream on the broker that all workers of the queue share: if a
+        request is delivered or sent again, its reply is repeated, and the work is not. `ReplyMemory` says what that
+        does not cover.
     callback_queues : str, optional
         A regular expression for the names in ``reply_to`` that get replies. Without it all do, except for the queues
         that this process consumes requests from and their ``.dead`` and ``.answered``. A refused request is logged and
-        rejected. A name does not show which program consumes from the queue: one that the server must never write to
-        belongs in another virtual host, where the server's user has no permissions. Within a virtual host permissions
-        do not help: for publishing, the broker checks them for the exchange, ``amq.default``, and not for the queue
-        (https://www.rabbitmq.com/docs/access-control).
+        rejected. A name does not show which program consumes from the queue; see `ReplyQueues`.
     codec : Json, optional
         How bodies become values: ``rpclab.Json(version=1)``, as at the client. Without it bodies are text.
     heartbeat : int
@@ -132,7 +122,7 @@ class RpcServer(RecoveringServer):
         super().__init__(queue_name, nodes)
         self._function = function
         self._requests = UnackedRequests()
-        self._outbox = Outbox(self._loop, self._requests, self._not_taken)
+        self._outbox = Outbox(self._loop, self._requests, self._reply_message)
         self._handlers = HandlerThreads(prefetch, self._loop, self._finish)
         self._prepared = False
         self._headers = {"worker": multiprocessing.current_process().name, "pid": os.getpid()}
@@ -149,6 +139,21 @@ class RpcServer(RecoveringServer):
             raise TypeError(f"{type(self).__name__} needs a function or its own handle method")
         return self._function(body)
 
+    # `start` and `stop` are in `recovering_server`. A channel is open, the first one or another:
+
+    def _prepare(self, link: ServerConnection, channel: Channel) -> None:
+        """Declare the queues, and send the messages that the last channel left unconfirmed."""
+        self._retry_limit.declare_dead_letter_queue(link)
+        declare(link, self.queue_name, self._retry_limit.arguments())
+        if self._memory and not self._prepared:
+            # Once: other arguments are an error at once, and a missing leader is no error.
+            self._memory.declare(link)
+        self._prepared = True
+        link.ask(channel.basic_qos, prefetch_count=self._prefetch)
+        self._outbox.use(channel, link)
+
+    # A request comes
+
     def on_request(
         self, ch: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
@@ -156,56 +161,41 @@ class RpcServer(RecoveringServer):
 
         A request that this process has in hand, or has answered, is not processed again.
         """
-        resent = RESENT in (properties.headers or {})
-        if (method.redelivered or resent) and self._handle_redelivery(ch, method, properties, body, resent):
+        if self._requests.recognize(ch, method, properties, body) or self._reply_queues.reject(ch, method, properties):
             return
-        refusal = self._reply_queues.refusal(properties.reply_to) if properties.reply_to else None
-        if refusal:
-            print(f" [!] request refused: its reply_to {properties.reply_to!r} is {refusal}", flush=True)
-            # If the queue has a dead-letter exchange, rejected messages go where the operator wants them.
-            ch.basic_reject(method.delivery_tag, requeue=False)
-            return
-        request = self._requests.begin(method.delivery_tag, properties, body)
+        request = self._requests.begin(method.delivery_tag, properties, body, method.redelivered)
         copy = self._retry_limit.after_a_death(method.redelivered, properties, body)
         if copy is None:  # no worker has died of it
-            again = method.redelivered or resent or count(properties.headers) > 0
-            self._handlers.submit(partial(self._work, request, again))
+            self._handlers.submit(partial(self._work, request))
             self._handlers.collect_soon()
         else:
             self._send(request, copy, Reply.of_error(self._retry_limit.error()))
 
-    # In a handler's thread.
+    # In a handler's thread
 
-    def _work(self, request: Request, again: bool) -> tuple[Request, Reply | None]:
+    def _work(self, request: RequestInHand) -> tuple[RequestInHand, Reply | None]:
         """Return a request and its reply, an error reply if the function raised an error."""
         try:
-            return request, self._reply_to(request, again)
+            if request.replies:  # a generator, which has yielded before
+                return request, request.replies.next()
+            process = partial(self._reply_to, request)
+            return request, self._memory.once(request, process) if self._memory else process()
         except BaseException as error:  # noqa: BLE001  an exit would end only this thread, and hold the request forever
             print(f" [!] {type(error).__name__}: {message_of(error)}", flush=True)
             return request, Reply.of_error(error)
 
-    def _reply_to(self, request: Request, again: bool) -> Reply | None:
-        properties, body = request.properties, request.body
-        if request.replies:
-            return request.replies.next()
-        known = self._memory.recall(properties.correlation_id, body, read=again) if self._memory else None
-        if known is not None:
-            print(f" [.] request {properties.correlation_id} was answered before", flush=True)
-            return Reply(known)
-        answer = self.handle(self._codec.decode(body, properties))
+    def _reply_to(self, request: RequestInHand) -> Reply | None:
+        answer = self.handle(self._codec.decode(request.body, request.properties))
         if inspect.isgenerator(answer):
             if self._memory:
                 raise InvalidOption(NOT_REMEMBERED)
             request.replies = Yielding(answer, self._codec.encode)
             return request.replies.next()
-        reply = Reply.of(self._codec.encode(answer))
-        if self._memory and properties.correlation_id:
-            self._memory.remember(properties.correlation_id, body, reply.body)
-        return reply
+        return Reply.of(self._codec.encode(answer))
 
-    # In the connection's thread again.
+    # In the connection's thread again
 
-    def _finish(self, done: tuple[Request, Reply | None]) -> None:
+    def _finish(self, done: tuple[RequestInHand, Reply | None]) -> None:
         """Send the reply that a handler's thread has returned for a request."""
         request, reply = done
         if request.lost and not request.held:
@@ -214,26 +204,26 @@ class RpcServer(RecoveringServer):
             self._outbox.finish(request, [])
             return
         if reply.has_more_after_it:
-            request.then = partial(self._handlers.submit, partial(self._work, request, False))  # once it is confirmed
+            request.then = partial(self._handlers.submit, partial(self._work, request))  # once it is confirmed
         failed = reply.type == ERROR
         copy = self._retry_limit.after_an_error(request.properties, request.body) if failed else None
         self._send(request, copy, reply)
 
-    def _send(self, request: Request, copy: Message | None, reply: Reply) -> None:
+    def _send(self, request: RequestInHand, copy: Message | None, reply: Reply) -> None:
         """Send a copy of the request, if one is needed, and the reply, unless the copy is for another try.
 
         The outbox acknowledges the request when the broker has confirmed all of them.
         """
         messages = [copy] if copy else []
         if copy is None or self._retry_limit.is_last(copy):
-            messages += self._message(request.properties, reply)
+            if request.properties.reply_to:
+                messages.append(self._reply_message(request.properties, reply))
+            else:
+                print(" [!] no reply_to: the reply is dropped", flush=True)
         self._outbox.finish(request, messages)
 
-    def _message(self, properties: pika.BasicProperties, reply: Reply) -> list[Message]:
-        """Return the message with a reply to the callback queue that the request names; none if it names none."""
-        if not properties.reply_to:
-            print(" [!] no reply_to: the reply is dropped", flush=True)
-            return []
+    def _reply_message(self, properties: pika.BasicProperties, reply: Reply) -> Message:
+        """Return the message with a reply to the callback queue that the request names."""
         told = pika.BasicProperties(
             correlation_id=properties.correlation_id,
             content_type="application/json" if reply.type == ERROR else self._codec.content_type,
@@ -244,49 +234,9 @@ class RpcServer(RecoveringServer):
         # Mandatory: if the callback queue was deleted with its client, the broker returns the reply. Direct reply-to is
         # no queue: the broker would return even a reply that arrives.
         mandatory = not str(properties.reply_to).startswith(f"{DIRECT_REPLY_TO}.")
-        return [Message(properties.reply_to, reply.body, told, mandatory)]
+        return Message(properties.reply_to, reply.body, told, mandatory)
 
-    def _not_taken(self, request: Request, message: Message, reason: Outcome | broker_errors.Refusal) -> Message | None:
-        """Log that a message was given up, and return an error reply in place of a reply that was refused."""
-        if request.replies:
-            request.replies.unwanted = True
-        if reason is Outcome.RETURNED:
-            print(f" [!] {request.name}: its callback queue was deleted, so the reply is dropped", flush=True)
-            return None
-        why = reason.value if isinstance(reason, Outcome) else str(broker_errors.explained(reason))
-        print(f" [!] {request.name}: its message for queue {message.queue!r} is given up: {why}", flush=True)
-        if message.needed or message.last or not isinstance(reason, ChannelClosedByBroker | Outcome):
-            return None
-        error = ReplyRefused(f"the reply of {len(message.body):,} bytes was not taken: {why}")
-        (instead,) = self._message(request.properties, Reply.of_error(error))
-        instead.last = True
-        return instead
-
-    # When a channel or a worker has ended: https://www.rabbitmq.com/docs/reliability
-
-    def _handle_redelivery(
-        self, ch: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes, resent: bool
-    ) -> bool:
-        """Return whether a delivery needs no work: this process has its request in hand or has replied to it."""
-        name = f"request {properties.correlation_id}"
-        if self._requests.join(method.delivery_tag, properties, body, resent):
-            print(f" [.] {name} came again while this process has it in hand: it is not worked on twice", flush=True)
-            return True
-        if method.redelivered and self._requests.answered(properties, body):
-            print(f" [.] {name} came again after this process had answered it: acknowledged", flush=True)
-            ch.basic_ack(method.delivery_tag)
-            return True
-        return False
-
-    def _prepare(self, link: ServerConnection, channel: Channel) -> None:
-        """Declare the queues, and send the messages that the last channel left unconfirmed."""
-        self._retry_limit.declare(link)
-        if self._memory and not self._prepared:
-            # Once: other arguments are an error at once, and a missing leader is no error.
-            self._memory.declare(link)
-        self._prepared = True
-        link.ask(channel.basic_qos, prefetch_count=self._prefetch)
-        self._outbox.use(channel, link)
+    # A channel, or the server, ends: https://www.rabbitmq.com/docs/reliability
 
     def _lose(self, reason: BaseException) -> None:
         self._outbox.channel_closed(reason)

@@ -16,12 +16,18 @@ class Stats:
     ----------
     sent, answered, failed, timed_out, returned : int
         Requests sent; those answered with a result, answered with an error, not answered in time, and those that the
-        broker sent back or rejected because no queue took them.
+        broker sent back or rejected because no queue took them. Calls that were cancelled, or ended with the connection
+        or the client, are in ``sent`` alone.
     resent : int
         How often a request was sent once more, by a client with ``retry``.
     late, duplicate, unknown : int
-        Replies that were dropped: after the deadline or a cancel, a second one for a request, or for no request of this
+        Replies that were dropped: after the call was given up, a second one for a request, or for no request of this
         client.
+
+    Notes
+    -----
+    Only the client's thread counts. While a lost connection closes, there may be two such threads; no addition is lost,
+    because CPython does not switch threads within ``stats.late += 1``.
     """
 
     sent: int = 0
@@ -37,7 +43,7 @@ class Stats:
     _ended: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     def remember(self, correlation_id: str, how: str) -> None:
-        """Remember for a while how a request ended: ``answered``, ``returned`` or ``timed out``."""
+        """Remember for a while how a request ended: ``answered``, ``returned`` or ``given up``."""
         self._ended[correlation_id] = how
         if len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
@@ -53,7 +59,7 @@ class Stats:
         self._without_id += not correlation_id
         if became == "answered":
             self.duplicate += 1
-        elif became == "timed out":
+        elif became == "given up":
             self.late += 1
         else:
             self.unknown += 1

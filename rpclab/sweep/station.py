@@ -10,6 +10,7 @@ from rpclab.broker import inventory
 from rpclab.broker.connect import connect
 from rpclab.broker.management import Management
 from rpclab.lab import Lab
+from rpclab.rpc.protocol import declare
 from rpclab.rpc.reliability.retry_limit import RetryLimit
 from rpclab.sweep.cases import Case, Setup, cases
 from rpclab.sweep.crew import Crew
@@ -58,7 +59,7 @@ class Station:
             connection = connect(self.lab.direct_parameters, "sweep inventory")
             opened.callback(connection.close)
             self._channel = connection.channel()
-            RetryLimit(QUEUE, setup.queue_type, None, "reply").declare(self._channel)
+            declare(self._channel, QUEUE, RetryLimit(QUEUE, setup.queue_type, None, "reply").arguments())
             self._crew = opened.enter_context(Crew(server, self.lab.url, str(self._book), setup))
             normal = Run(self, Case(setup))
             normal()

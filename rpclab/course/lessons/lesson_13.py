@@ -25,7 +25,8 @@ from rpclab.course.trial import Trial
 from rpclab.course.verdict import Mistake
 from rpclab.errors import RemoteError, ReplyLost, RpcTimeout
 from rpclab.rpc.client import RpcClient
-from rpclab.rpc.protocol import ADDITION_QUEUE, END, NUMBER, Json
+from rpclab.rpc.codec import Json
+from rpclab.rpc.protocol import ADDITION_QUEUE, END, NUMBER
 from rpclab.wire.records import BY_CLIENT
 
 PAIR = ("/add/3/5", "/add/20/22")

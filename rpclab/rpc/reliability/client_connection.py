@@ -19,7 +19,6 @@ from rpclab.errors import BrokerUnavailable, ConnectionLost, LabError, RequestRe
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.rpc.reliability.publisher import Message, Publisher
 from rpclab.rpc.reliability.queue_inspection import Inspection
-from rpclab.rpc.request import Request
 
 if TYPE_CHECKING:
     from rpclab.rpc.pending_calls import PendingCalls
@@ -68,7 +67,7 @@ class ClientConnection:
         self._parameters = parameters
         self._queue = queue
         self._reply = reply
-        self._reply_to = ""
+        self.reply_to = ""
         self._is_closed = False
         self._owner = owner
         self._calls = calls
@@ -91,13 +90,8 @@ class ClientConnection:
         )
         self._limit = loop.call_later(seconds, partial(self._took_too_long, seconds))
 
-    def publish(self, request: Request, **properties: object) -> None:
+    def publish(self, message: Message) -> None:
         """Send a request, as soon as there is a channel for it."""
-        # Mandatory: without a queue that takes it, the broker sends the message back instead of dropping it.
-        message = Message(self._queue, request.body, mandatory=True, properties=pika.BasicProperties(
-            reply_to=request.reply_to or self._reply_to, correlation_id=request.call.correlation_id,
-            content_type=request.content_type, **properties,
-        ))
         if self._publisher and self._publisher.is_open:
             self._publisher.publish(message)
             return
@@ -110,7 +104,7 @@ class ClientConnection:
         if self._reply == "direct":
             self.end(ConnectionLost("The broker rejected a request, and the client connects again."))
         elif self._publisher:
-            self._calls.forgotten(self._publisher.forget())
+            self._calls.resending.forgotten(self._publisher.forget())
             if self._publisher.is_open:
                 self._publisher.close()
             self._publisher = None
@@ -173,7 +167,7 @@ class ClientConnection:
         )
 
     def _on_consuming(self, queue: str) -> None:
-        self._reply_to = queue
+        self.reply_to = queue
         self._open_if_complete()
 
     def _open_publisher(self) -> None:
@@ -190,13 +184,13 @@ class ClientConnection:
             publisher.publish(message)
 
     def _publish_on(self, channel: Channel) -> Publisher:
-        self._publisher = publisher = Publisher(channel, self._calls.settled)
+        self._publisher = publisher = Publisher(channel, self._calls.on_outcome)
         publisher.select()
         channel.add_on_close_callback(partial(self._on_request_channel_closed, publisher))
         return publisher
 
     def _open_if_complete(self) -> None:
-        if self._reply_to and self._publisher and not self.open and not self.over:
+        if self.reply_to and self._publisher and not self.open and not self.over:
             self.open = True
             self._loop.remove_timeout(self._limit)
             self._owner.link_opened(self)
@@ -221,7 +215,7 @@ class ClientConnection:
 
     def _on_blocked(self, connection: object, frame: pika.frame.Method) -> None:
         self.blocked = frame.method.reason
-        self._calls.blocked()
+        self._calls.resending.blocked()
 
     def _on_unblocked(self, connection: object, frame: pika.frame.Method) -> None:
         self.blocked = None
@@ -229,7 +223,7 @@ class ClientConnection:
     # Ending
 
     def _on_cancel(self, frame: pika.frame.Method) -> None:
-        self.end(ConnectionLost(f"The callback queue {self._reply_to!r} was deleted; the next call makes a new one."))
+        self.end(ConnectionLost(f"The callback queue {self.reply_to!r} was deleted; the next call makes a new one."))
 
     def _on_reply_channel_closed(self, channel: Channel, reason: Exception) -> None:
         if not isinstance(reason, ChannelClosedByBroker):
@@ -245,16 +239,16 @@ class ClientConnection:
         unconfirmed = publisher.forget()
         too_large = TOO_LARGE.search(reason.reply_text)
         if too_large is None:
-            self._calls.refused(unconfirmed, broker_errors.explained(reason, "Publishing a request"))
+            self._calls.resending.refused(unconfirmed, broker_errors.explained(reason, "Publishing a request"))
             return
         # The broker names a request by its size alone. It took what came before, and did not look at what came after:
         # publish that again, on another channel.
         index = next((n for n, each in enumerate(unconfirmed) if len(each.body) == int(too_large[1])), 0)
-        self._calls.refused(unconfirmed[index:index + 1], RequestRejected(
+        self._calls.resending.refused(unconfirmed[index:index + 1], RequestRejected(
             f"The broker rejected the request ({reason.reply_text}). Send less at once, for example where to find the "
             "data instead of the data; an administrator can raise max_message_size."
         ))
-        self._calls.overlooked(unconfirmed[index + 1:])
+        self._calls.resending.overlooked(unconfirmed[index + 1:])
 
     def _give_up(self, error: LabError) -> None:
         if not self.over:

@@ -14,7 +14,7 @@ from rpclab.errors import ConnectionLost, LabError
 from rpclab.rpc.pending_calls import PendingCalls
 from rpclab.rpc.reliability.client_connection import CLOSE_SECONDS, ClientConnection
 from rpclab.rpc.reliability.failover import Failover, may_pass
-from rpclab.rpc.request import Request
+from rpclab.rpc.request import SentRequest
 from rpclab.rpc.stats import Stats
 
 
@@ -38,7 +38,7 @@ class ClientSession:
         Where to count.
     retry : float, optional
         Seconds after which a request without a reply is sent again, and then after twice as long each time.
-    requests : sequence of Request
+    requests : sequence of SentRequest
         The requests that it takes before it begins.
 
     Attributes
@@ -54,7 +54,7 @@ class ClientSession:
     def __init__(
         self, nodes: Sequence[pika.connection.Parameters], queue: str, reply: str,
         read: Callable[[pika.BasicProperties, bytes], object], stats: Stats, *, retry: float | None = None,
-        requests: Sequence[Request] = (),
+        requests: Sequence[SentRequest] = (),
     ):
         self.alive = True
         self.opened: Future[None] = Future()
@@ -63,7 +63,7 @@ class ClientSession:
         self._retry = retry
         self._failover = Failover(nodes)
         self._lock = threading.Lock()
-        self._outbox = list(requests)
+        self._unsent = list(requests)
         self._waking = False
         self._loop = IOLoop()
         self.calls = PendingCalls(self._loop, queue, read, stats, retry)
@@ -71,15 +71,15 @@ class ClientSession:
         self.thread = threading.Thread(target=self._run, name="rpclab client", daemon=True)
         self.thread.start()
 
-    def take(self, request: Request) -> bool:
+    def take(self, request: SentRequest) -> bool:
         """Take a request to send, and return whether that is possible; the thread is woken once for many."""
         with self._lock:
             if not self.alive:
                 return False
-            self._outbox.append(request)
+            self._unsent.append(request)
             wake, self._waking = not self._waking, True
             if wake:
-                self._loop.add_callback_threadsafe(self._empty_outbox)
+                self._loop.add_callback_threadsafe(self._add_unsent)
         return True
 
     def close(self, reason: LabError) -> None:
@@ -98,7 +98,7 @@ class ClientSession:
     # What follows runs in the session's own thread.
 
     def _run(self) -> None:
-        self._loop.add_callback_threadsafe(self._empty_outbox)
+        self._loop.add_callback_threadsafe(self._add_unsent)
         self._loop.add_callback_threadsafe(self._open)
         while self.alive or self._links:
             try:
@@ -118,9 +118,9 @@ class ClientSession:
         if not self._links:
             self._finish(error)
 
-    def _empty_outbox(self) -> None:
+    def _add_unsent(self) -> None:
         with self._lock:
-            requests, self._outbox = self._outbox, []
+            requests, self._unsent = self._unsent, []
             self._waking = False
         for request in requests:
             self.calls.add(request)
@@ -136,7 +136,7 @@ class ClientSession:
         self._failover.succeeded()
         if not self.opened.done():
             self.opened.set_result(None)
-        self.calls.send_all()
+        self.calls.resending.send_all()
 
     def link_lost(self, link: ClientConnection, error: LabError) -> None:
         """Open another connection if that may help, or end."""
@@ -146,7 +146,7 @@ class ClientSession:
             self._open()
             return
         error = self._failover.explained(error)
-        self.calls.without_link(error)
+        self.calls.resending.without_link(error)
         if self._retry and may_pass(error):
             self._loop.call_later(self._failover.pause(), partial(self._open_if_awaited, error))
         else:
@@ -167,10 +167,10 @@ class ClientSession:
         with self._lock:
             if not self.alive:
                 return True
-            if only_if_idle and (self.calls or self._outbox):
+            if only_if_idle and (self.calls or self._unsent):
                 return False
             self.alive = False
-            unsent, self._outbox = self._outbox, []
+            unsent, self._unsent = self._unsent, []
         try:
             for link in list(self._links):
                 link.close()

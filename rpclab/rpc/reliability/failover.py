@@ -44,7 +44,11 @@ class Failover:
         return self._untried.pop(0)
 
     def succeeded(self) -> None:
-        """Record that the node has answered: a later attempt begins with the first node again."""
+        """Record that the node has answered: a later attempt begins with the first node again.
+
+        No node is left untried then, so `has_another` says no when this connection is lost: only with ``retry`` does
+        the session connect again by itself.
+        """
         self._untried, self._trying = [], False
 
     def has_another(self, error: LabError) -> bool:

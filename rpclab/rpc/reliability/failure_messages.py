@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from rpclab.errors import LabError, QueueNotFound
 from rpclab.rpc.reliability.queue_inspection import Counts
-from rpclab.rpc.request import Request
+from rpclab.rpc.request import SentRequest
 from rpclab.rpc.stats import Stats
 
 
-def no_reply(request: Request, queue: str, found: Counts | LabError | None, stats: Stats) -> str:
+def no_reply(request: SentRequest, queue: str, found: Counts | LabError | None, stats: Stats) -> str:
     """Return the message of a call's `RpcTimeout` while the connection is open.
 
     Parameters
     ----------
-    request : Request
+    request : SentRequest
         What was sent.
     queue : str
         Where to.
@@ -27,14 +27,14 @@ def no_reply(request: Request, queue: str, found: Counts | LabError | None, stat
     return " ".join(each for each in said if each)
 
 
-def not_connected(request: Request, where: str, trouble: LabError | None) -> str:
+def not_connected(request: SentRequest, where: str, trouble: LabError | None) -> str:
     """Return the message of a call's `RpcTimeout` while there is no connection."""
     why = str(trouble) if trouble else f"{where} has not completed a connection in that time."
     sent = _times(request) or "The request was sent before that connection was lost."
     return f"{first(request)} {why} {sent if request.call.times_sent else 'The request was not sent.'}"
 
 
-def first(request: Request) -> str:
+def first(request: SentRequest) -> str:
     """Return what is said of every timeout."""
     if request.reply_to:
         return (
@@ -64,7 +64,7 @@ def no_queue(queue: str) -> str:
     )
 
 
-def blocked(reason: str, request: Request) -> str:
+def blocked(reason: str, request: SentRequest) -> str:
     """Return what is known of a request that meets a broker without memory or disk space."""
     # The broker says that it is blocked and that it took a request in either order.
     known = "It may have taken this request before, or may take it then."
@@ -76,26 +76,26 @@ def blocked(reason: str, request: Request) -> str:
     )
 
 
-def attempts(request: Request) -> str:
+def attempts(request: SentRequest) -> str:
     """Return how often a request was sent, and in how long."""
     times = request.call.times_sent
     return f"It was rejected each of the {times} times it was sent within {request.call.timeout:g} s."
 
 
-def _times(request: Request) -> str:
+def _times(request: SentRequest) -> str:
     times, rejected = request.call.times_sent, request.rejected
     if rejected:
         return f"Of the {times} copies that were sent, the broker rejected {rejected}."
     return f"The request was sent {times} times." if times > 1 else ""
 
 
-def _taken(request: Request) -> str:
+def _taken(request: SentRequest) -> str:
     if request.reply_to:
         return ""
     return "The broker took the request." if request.taken else "The broker has not confirmed that it took the request."
 
 
-def _queue(request: Request, queue: str, found: Counts | LabError | None) -> str:
+def _queue(request: SentRequest, queue: str, found: Counts | LabError | None) -> str:
     if found is None:
         return ""
     if isinstance(found, QueueNotFound):
@@ -115,7 +115,7 @@ def _queue(request: Request, queue: str, found: Counts | LabError | None) -> str
     return f"Queue {queue!r} has no ready message and no consumer: no server is running now."
 
 
-def _unmatched(request: Request, stats: Stats) -> list[str]:
+def _unmatched(request: SentRequest, stats: Stats) -> list[str]:
     without, unknown = (now - then for now, then in zip(stats.unmatched, request.unmatched, strict=True))
     said = []
     if without:

@@ -27,7 +27,7 @@ class HandlerThreads(Generic[T]):
     count : int
         How many tasks run at the same time.
     loop : pika.adapters.select_connection.IOLoop
-        The loop of the connection's thread. All methods are for that thread.
+        The loop of the connection's thread. All methods are for that thread, except `_run`, which is the handlers' own.
     finished : callable
         Called in the connection's thread with what a task has returned.
     """

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeGuard
 
+import pika
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 
+from rpclab.broker import broker_errors
 from rpclab.broker.broker_errors import Refusal
+from rpclab.rpc.protocol import Reply
 from rpclab.rpc.reliability.publisher import Message, Outcome, Publisher
 from rpclab.rpc.reliability.server_connection import ServerConnection
-from rpclab.rpc.reliability.unacked_requests import Request, UnackedRequests
+from rpclab.rpc.reliability.unacked_requests import RequestInHand, UnackedRequests
 
 # A full queue that rejects may have room in a moment. The request keeps its place in the prefetch until then.
 AGAIN_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -33,6 +36,10 @@ BLAMING_CODES = (311, 403, 404, 406)
 INTERNAL_ERROR = 541
 
 
+class ReplyRefused(Exception):
+    """The broker did not take the reply."""
+
+
 class ConfirmsMissing(AMQPConnectionError):
     """The broker does not confirm what was published."""
 
@@ -46,21 +53,20 @@ class Outbox:
         The loop of the server's connection.
     requests : UnackedRequests
         The requests that the server has in hand.
-    failed : callable
-        Called when a message was given up: with the request, the message, and an `Outcome` or the error with which the
-        broker closed the channel. Returns a message to send instead, or None.
+    reply_message : callable
+        Takes a request's properties and a `Reply`; returns the message, for an error in place of a refused reply.
     """
 
     def __init__(
         self, loop: IOLoop, requests: UnackedRequests,
-        failed: Callable[[Request, Message, Outcome | Refusal], Message | None],
+        reply_message: Callable[[pika.BasicProperties, Reply], Message],
     ):
         self._loop = loop
         self._requests = requests
-        self._failed = failed
+        self._reply_message = reply_message
         self._publisher: Publisher | None = None
         self._link: ServerConnection | None = None
-        self._owners: dict[Message, Request] = {}
+        self._owners: dict[Message, RequestInHand] = {}
         self._ready: deque[Message] = deque()
         self._one_by_one = False
         # Queues that have rejected a message to the last try; an ordered set.
@@ -68,12 +74,12 @@ class Outbox:
 
     def use(self, channel: Channel, link: ServerConnection) -> None:
         """Send on this channel from now on, beginning with what the last channel left unconfirmed."""
-        publisher = Publisher(channel, self._settled, self._requests.proven)
+        publisher = Publisher(channel, self._on_outcome, self._requests.proven)
         link.ask(publisher.select)
         self._publisher, self._link = publisher, link
         self._pump()
 
-    def finish(self, request: Request, messages: list[Message]) -> None:
+    def finish(self, request: RequestInHand, messages: list[Message]) -> None:
         """Send messages, each when the one before is confirmed, and acknowledge the request after the last."""
         request.outgoing.extend(messages)
         self._next(request)
@@ -101,7 +107,7 @@ class Outbox:
             link.fail(ConfirmsMissing("the broker does not confirm what was published"))
         self._loop.call_later(CHECK_SECONDS, self.watch)
 
-    def _next(self, request: Request) -> None:
+    def _next(self, request: RequestInHand) -> None:
         if request.outgoing:
             message = request.outgoing.popleft()
             self._owners[message] = request
@@ -128,11 +134,11 @@ class Outbox:
             try:
                 publisher.publish(message)
             except Exception:  # noqa: BLE001  pika may fail in any way with properties that a client sent
-                self._settled(message, Outcome.UNSENDABLE)
+                self._on_outcome(message, Outcome.UNSENDABLE)
         if not publisher.oldest:
             self._one_by_one = False
 
-    def _settled(self, message: Message, outcome: Outcome) -> None:
+    def _on_outcome(self, message: Message, outcome: Outcome) -> None:
         if outcome is Outcome.CONFIRMED:
             self._rejecting.pop(message.queue, None)
             self._next(self._owners.pop(message))
@@ -167,9 +173,18 @@ class Outbox:
 
     def _give_up(self, message: Message, reason: Outcome | Refusal) -> None:
         request = self._owners.pop(message)
-        instead = self._failed(request, message, reason)
-        if instead is not None:
-            request.outgoing.appendleft(instead)
+        if request.replies:
+            request.replies.unwanted = True
+        if reason is Outcome.RETURNED:
+            print(f" [!] {request.name}: its callback queue was deleted, so the reply is dropped", flush=True)
+        else:
+            why = reason.value if isinstance(reason, Outcome) else str(broker_errors.explained(reason))
+            print(f" [!] {request.name}: its message for queue {message.queue!r} is given up: {why}", flush=True)
+            if not (message.needed or message.last) and isinstance(reason, ChannelClosedByBroker | Outcome):
+                error = ReplyRefused(f"the reply of {len(message.body):,} bytes was not taken: {why}")
+                instead = self._reply_message(request.properties, Reply.of_error(error))
+                instead.last = True
+                request.outgoing.appendleft(instead)
         self._next(request)
 
 

@@ -58,7 +58,7 @@ class Publisher:
     ----------
     channel : pika.channel.Channel
         A channel on which nothing has been published. `select` puts it in confirm mode.
-    settled : callable
+    on_outcome : callable
         Called with a message and its `Outcome`.
     proven : callable
         Called with a number when a confirm shows that the broker has read everything sent before the message with that
@@ -66,12 +66,12 @@ class Publisher:
     """
 
     def __init__(
-        self, channel: Channel, settled: Callable[[Message, Outcome], None],
+        self, channel: Channel, on_outcome: Callable[[Message, Outcome], None],
         proven: Callable[[int], None] = lambda number: None,
     ):
         self.count = 0
         self._channel = channel
-        self._settled = settled
+        self._on_outcome = on_outcome
         self._proven = proven
         self._unconfirmed: OrderedDict[int, Message] = OrderedDict()
         channel.add_on_return_callback(self._on_return)
@@ -117,7 +117,7 @@ class Publisher:
             same = message.queue == method.routing_key and message.body == body
             if same and message.properties.correlation_id == properties.correlation_id:
                 del self._unconfirmed[number]
-                self._settled(message, Outcome.RETURNED)
+                self._on_outcome(message, Outcome.RETURNED)
                 return
 
     def _on_confirm(self, frame: pika.frame.Method) -> None:
@@ -125,7 +125,7 @@ class Publisher:
         outcome = Outcome.REJECTED if isinstance(frame.method, Basic.Nack) else Outcome.CONFIRMED
         self._proven(tag)
         while frame.method.multiple and self._unconfirmed and next(iter(self._unconfirmed)) < tag:
-            self._settled(self._unconfirmed.popitem(last=False)[1], outcome)
+            self._on_outcome(self._unconfirmed.popitem(last=False)[1], outcome)
         message = self._unconfirmed.pop(tag, None)
         if message is not None:
-            self._settled(message, outcome)
+            self._on_outcome(message, outcome)

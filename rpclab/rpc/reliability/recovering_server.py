@@ -151,6 +151,7 @@ class RecoveringServer(BaseServer):
             self._link.pause(pause)
 
     def _reconnect(self) -> None:
+        # The first pause grows if connections were lost repeatedly, the others while the broker is away.
         for delay in (max(self._backoff.next(), RECONNECT_SECONDS[0]), *RECONNECT_SECONDS[1:]):
             if self._stopping.wait(delay):
                 return

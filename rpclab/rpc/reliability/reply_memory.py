@@ -18,7 +18,8 @@ from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroke
 from rpclab.broker import broker_errors
 from rpclab.broker.connect import Where, connect, copies
 from rpclab.errors import BrokerUnavailable, QueueUnavailable
-from rpclab.rpc.protocol import Declares, declare
+from rpclab.rpc.protocol import Declares, Reply, declare
+from rpclab.rpc.reliability.unacked_requests import RequestInHand
 
 SUFFIX = ".answered"
 SEGMENT_BYTES = 1_000_000
@@ -43,7 +44,16 @@ class ReplyMemory:
     It is read only when a request is delivered or sent again, which is rare. Writing costs one confirmed publish for
     each request. In a cluster it has replicas on all nodes; what fails during an election of its leader is tried again,
     and what a node without a replica refuses is tried on the next one. A request is identified by its correlation id
-    and its body: two clients may use the same ids.
+    and its body: two clients may use the same ids. ``reply_to`` does not count, because a client that has reconnected
+    has another callback queue.
+
+    The memory does not cover a worker that dies between the work and the memory, two workers that have the same request
+    at the same time, and a request that arrives after its copy, which a client with ``retry`` sent later and another
+    worker answered: only the copy shows that it was sent again. While most nodes of a cluster are down, nothing can be
+    remembered: finished work waits for them before its reply is sent. The stream of RabbitMQ 3.10 may not return with
+    them, and may keep quorum queues of its virtual host from returning. That of 4.0 may stay away, for half a minute or
+    forever, when a second node dies after the first one has returned. The service then replies with errors, or not at
+    all, until the virtual host or the cluster is made again.
 
     Parameters
     ----------
@@ -87,6 +97,20 @@ class ReplyMemory:
             "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
         })
 
+    def once(self, request: RequestInHand, process: Callable[[], Reply | None]) -> Reply | None:
+        """Return the reply that a request got before; if there is none, process it and remember what that returns."""
+        name = request.properties.correlation_id
+        if not name:
+            return process()
+        known = self.recall(name, request.body, read=request.again)
+        if known is not None:
+            print(f" [.] request {name} was answered before", flush=True)
+            return Reply(known)
+        reply = process()
+        if reply:
+            self.remember(name, request.body, reply.body)
+        return reply
+
     def remember(self, correlation_id: str, request: bytes, reply: bytes) -> None:
         """Write one reply; returns when the broker has it."""
         answered = Answered(correlation_id, digest(request))
@@ -94,7 +118,7 @@ class ReplyMemory:
             self._in_time(lambda: self._write(answered, reply))
         self._known.add(answered, reply)
 
-    def recall(self, correlation_id: str | None, request: bytes, *, read: bool) -> bytes | None:
+    def recall(self, correlation_id: str, request: bytes, *, read: bool) -> bytes | None:
         """Return the reply to a request that has one already, or None.
 
         Parameters
@@ -110,8 +134,6 @@ class ReplyMemory:
         request is kept for the next, and not read again, because after a failover many are redelivered at the same
         time, some of them several times.
         """
-        if not correlation_id:
-            return None
         answered = Answered(correlation_id, digest(request))
         if not read:
             return self._known.get(answered)

@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pika
+from pika.channel import Channel
+
 from rpclab.errors import InvalidOption
 from rpclab.rpc.reliability import reply_memory, retry_limit
 
@@ -34,7 +37,9 @@ class ReplyQueues:
 
     A server publishes to whatever queue a request names. A server would take a reply in a request queue for a request,
     and one among the dead letters or in the memory for its own message. The broker decides which other queues a server
-    may write to, by the server's permissions: https://www.rabbitmq.com/docs/access-control.
+    may write to, by the server's permissions: https://www.rabbitmq.com/docs/access-control. Within a virtual host they
+    do not help: for publishing, the broker checks them for the exchange, ``amq.default``, and not for the queue. A
+    queue that the server must never write to belongs in another virtual host, where its user has no permissions.
 
     Parameters
     ----------
@@ -54,7 +59,16 @@ class ReplyQueues:
                 "all callback queues."
             ) from None
 
-    def refusal(self, reply_to: str | bytes) -> str | None:
+    def reject(self, ch: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties) -> bool:
+        """Reject a request whose reply would go where none may go, and return whether that was so."""
+        refusal = self._refusal(properties.reply_to) if properties.reply_to else None
+        if refusal:
+            print(f" [!] request refused: its reply_to {properties.reply_to!r} is {refusal}", flush=True)
+            # If the queue has a dead-letter exchange, rejected messages go where the operator wants them.
+            ch.basic_reject(method.delivery_tag, requeue=False)
+        return refusal is not None
+
+    def _refusal(self, reply_to: str | bytes) -> str | None:
         """Return why a queue gets no replies, or None."""
         # A name that is not UTF-8 stays bytes.
         name = reply_to if isinstance(reply_to, str) else reply_to.decode(errors="backslashreplace")

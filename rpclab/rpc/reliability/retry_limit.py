@@ -61,23 +61,31 @@ class RetryLimit:
         self._queue = queue
         self._dead = f"{queue}{SUFFIX}"
         self._quorum = queue_type == "quorum"
-        self._retry = on_error == "dead-letter"
-        self._most = DEFAULT_MAX if most is None and self._retry else most
+        self._try_again_after_error = on_error == "dead-letter"
+        self._most = DEFAULT_MAX if most is None and self._try_again_after_error else most
         self._user = user
 
-    def declare(self, channel: Declares) -> None:
-        """Declare the request queue, and the dead-letter queue if there is a limit."""
-        arguments: dict[str, Any] = {"x-queue-type": "quorum"} if self._quorum else {}
+    def declare_dead_letter_queue(self, channel: Declares) -> None:
+        """Declare the queue for requests over the limit, if there is one."""
         if self._most:
             declare(channel, self._dead)
-        if self._most and self._quorum:
-            arguments |= {
-                # The limit is on deliveries after the first.
-                "x-delivery-limit": self._most - 1,
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": self._dead,
-            }
-        declare(channel, self._queue, arguments or None)
+
+    def arguments(self) -> dict[str, Any] | None:
+        """Return the arguments of the request queue. A quorum queue then dead-letters what is over the limit.
+
+        It also dead-letters a request that expires, because a queue has one dead-letter exchange for both.
+        """
+        if not self._quorum:
+            return None
+        if not self._most:
+            return {"x-queue-type": "quorum"}
+        return {
+            "x-queue-type": "quorum",
+            # The limit is on deliveries after the first.
+            "x-delivery-limit": self._most - 1,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self._dead,
+        }
 
     def after_a_death(self, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> Message | None:
         """Return the copy to publish in place of a request whose last worker died, for whatever reason."""
@@ -87,7 +95,7 @@ class RetryLimit:
 
     def after_an_error(self, properties: pika.BasicProperties, body: bytes) -> Message | None:
         """Return the copy to publish in place of a request that failed, if such requests are tried again."""
-        return self._copy(properties, body) if self._retry else None
+        return self._copy(properties, body) if self._try_again_after_error else None
 
     def is_last(self, copy: Message) -> bool:
         """Return whether a copy goes to the dead-letter queue."""

@@ -117,8 +117,16 @@ class Parts:
 class RpcStream(Iterator[Any]):
     """The replies to one request, from `RpcClient.stream`: for ``for`` and ``async for``.
 
+    (gRPC calls this server streaming. RabbitMQ's streams are something else: a kind of queue.)
+
     It ends after the last reply, or raises what `RpcClient.call` would raise. The replies that came before an error are
     returned first. A coroutine that is cancelled while it waits forgets the call.
+
+    The replies come in order and each once: one that comes again, from a worker that has taken the place of a dead one,
+    is dropped, so the function should yield the same for the same request. Leaving the loop, or ``close()``, forgets
+    the call; what still comes is dropped and counted as late. The server is not told. It yields to the end, unless the
+    callback queue was deleted: with the client closed, the broker returns its next reply, and it stops. (Direct
+    reply-to is no queue: there the broker drops the replies.)
 
     Attributes
     ----------

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pika
+from pika.channel import Channel
 
+from rpclab.rpc.protocol import RESENT
 from rpclab.rpc.reliability.publisher import Message
+from rpclab.rpc.reliability.retry_limit import count
 from rpclab.rpc.reliability.stream import Yielding
 
 KEPT = 1_000
@@ -25,7 +28,7 @@ NAMELESS_SECONDS = 10
 
 
 @dataclass(eq=False)
-class Request:
+class RequestInHand:
     """A request that is being processed, or whose reply is not confirmed yet.
 
     Attributes
@@ -36,6 +39,8 @@ class Request:
         Its body.
     held : list of int
         Delivery tags on the current channel; they are acknowledged together.
+    again : bool
+        Whether it may have been processed before: it was redelivered, or sent again by its client or by a server.
     lost : int
         How many of its deliveries were lost with their channel, and will be repeated.
     outgoing : list of Message
@@ -49,6 +54,7 @@ class Request:
     properties: pika.BasicProperties
     body: bytes
     held: list[int]
+    again: bool = False
     lost: int = 0
     outgoing: deque[Message] = field(default_factory=deque)
     replies: Yielding | None = None
@@ -60,7 +66,10 @@ class Request:
         return f"request {self.properties.correlation_id}"
 
     def same_as(self, properties: pika.BasicProperties, body: bytes) -> bool:
-        """Return whether a message is a copy of this request."""
+        """Return whether a message is a copy of this request, and its reply goes to the same queue.
+
+        A client that has reconnected has another callback queue. The copy that it sends then needs its own reply.
+        """
         ours = self.properties
         return (ours.correlation_id, ours.reply_to, self.body) == (properties.correlation_id, properties.reply_to, body)
 
@@ -69,18 +78,39 @@ class UnackedRequests:
     """The requests that one process has in hand, and those it expects again; bounded in count and age."""
 
     def __init__(self) -> None:
-        self._open: dict[Request, None] = {}
-        self._unproven: deque[tuple[int, Request]] = deque()
+        self._open: dict[RequestInHand, None] = {}
+        self._unproven: deque[tuple[int, RequestInHand]] = deque()
         self._answered: deque[tuple[float, bytes]] = deque(maxlen=KEPT)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, tag: int, properties: pika.BasicProperties, body: bytes) -> Request:
+    def begin(
+        self, tag: int, properties: pika.BasicProperties, body: bytes, redelivered: bool = False
+    ) -> RequestInHand:
         """Record a new request in hand and return it."""
-        request = Request(properties, body, [tag])
+        again = redelivered or RESENT in (properties.headers or {}) or count(properties.headers) > 0
+        request = RequestInHand(properties, body, [tag], again)
         self._open[request] = None
         return request
+
+    def recognize(
+        self, ch: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> bool:
+        """Return whether a delivery needs no work: this process has its request in hand, or has replied to it."""
+        resent = RESENT in (properties.headers or {})
+        if not (method.redelivered or resent):
+            return False
+        name = f"request {properties.correlation_id}"
+        if self.join(method.delivery_tag, properties, body, resent):
+            print(f" [.] {name} came again while this process has it in hand: it is not worked on twice", flush=True)
+            return True
+        # What only the client has sent again is not just acknowledged: the client still lacks the reply.
+        if method.redelivered and self.answered(properties, body):
+            print(f" [.] {name} came again after this process had answered it: acknowledged", flush=True)
+            ch.basic_ack(method.delivery_tag)
+            return True
+        return False
 
     def join(self, tag: int, properties: pika.BasicProperties, body: bytes, resent: bool) -> bool:
         """Return whether a delivery is a copy of a request in hand; they are then acknowledged together.
@@ -107,7 +137,7 @@ class UnackedRequests:
                 return True
         return False
 
-    def end(self, request: Request, published: int) -> list[int]:
+    def end(self, request: RequestInHand, published: int) -> list[int]:
         """Remove a request from those in hand and return its deliveries to acknowledge.
 
         Parameters
@@ -135,7 +165,7 @@ class UnackedRequests:
             request.lost += len(request.held)
             request.held.clear()
 
-    def _expect(self, request: Request, times: int) -> None:
+    def _expect(self, request: RequestInHand, times: int) -> None:
         for _ in range(times):
             self._answered.append((time.monotonic(), _digest(request.properties, request.body)))
 
