@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from rpclab.broker.find import find
+from rpclab.errors import InvalidOption
+
 PURPOSE = "mark the exercises of handed-in notebooks; this runs other people's code"
 DESCRIPTION = """Run the answers in handed-in notebooks through the checks of their exercises, and write name, exercise,
 state and diagnosis as CSV. Each notebook has its own process, each check its own virtual host, and your own progress
@@ -74,9 +77,6 @@ def rows(notebooks: Iterable[Path], seconds: float = SECONDS) -> Iterator[Row]:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    from rpclab.broker.find import find
-    from rpclab.errors import InvalidOption
-
     if not asked.timeout > 0:
         raise InvalidOption(f"--timeout {asked.timeout:g}: it is a number of seconds, more than 0.")
     find()  # without a broker no notebook can be marked
