@@ -15,7 +15,9 @@ from rpclab.broker.find import find
 from rpclab.broker.management import Management
 from rpclab.broker.node_files import MOST_NODES
 from rpclab.check import options as check_options
-from rpclab.errors import BrokerUnavailable, LabError
+from rpclab.classroom import command as classroom
+from rpclab.classroom import mark
+from rpclab.errors import LabError
 from rpclab.watch import options as watch_options
 
 # What a command does; without an exit status, it has succeeded.
@@ -77,9 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     watch_options.add_to(command("watch", _watch, "show live what programs and any broker say, and what is wrong"))
     check_options.add_to(command("check", _check, "test a running server from outside, in any language"))
     command("demo", _demo, "run the whole case study with real processes and print what each did")
-    from rpclab.classroom import command as classroom
-    from rpclab.classroom import mark
-
     classroom.add_parser(commands)
     mark.add_parser(commands)
     passed_on("lab", _lab, "open the lessons in JupyterLab, in your own folder; --help lists the options")
@@ -119,9 +118,7 @@ def _status(asked: argparse.Namespace) -> None:
 
 def _describe(broker: Broker) -> None:
     with Management(broker) as api:
-        overview, nodes = api.get("overview"), api.get("nodes") or ()
-    if overview is None:
-        raise BrokerUnavailable(f"{broker.management_url} is no RabbitMQ management API. Set RPCLAB_MANAGEMENT.")
+        overview, nodes = api.fetch("overview"), api.get("nodes") or ()
     print(f"RabbitMQ {overview['rabbitmq_version']} on Erlang {overview['erlang_version']} ({broker.origin})")
     print(f"  AMQP           {', '.join(f'{each.host}:{each.port}' for each in broker.all)}")
     print(f"  Management UI  {', '.join(each.management_url for each in broker.all)}")

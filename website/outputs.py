@@ -12,8 +12,8 @@ from nbformat import NotebookNode
 
 from rpclab import Story
 from rpclab.course import catalogue
-from rpclab.course.card import OPEN, card
 from rpclab.course.text import html
+from rpclab.course.verdict import OPEN, card
 
 MERMAID = "text/vnd.mermaid"
 CHART = "application/vnd.vegalite.v5+json"

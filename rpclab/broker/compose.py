@@ -32,7 +32,7 @@ def running() -> Broker | None:
 
 def available() -> bool:
     """Return whether `docker compose` works here, a Docker engine runs and the compose file exists."""
-    return compose_file().is_file() and shutil.which("docker") is not None and _succeeds("docker", "info")
+    return compose_file().is_file() and shutil.which("docker") is not None and _printed("docker", "info") is not None
 
 
 def start() -> Broker:
@@ -71,13 +71,8 @@ def started_from() -> Path | None:
     """Return the folder from which Compose started the running broker, or None if Docker does not report it."""
     # Not found by the project's name, which all clones share: stopping our broker would stop another clone's.
     label = '{{.Label "com.docker.compose.project.working_dir"}}'
-    command = ["docker", "ps", "--filter", f"publish={PORT}", "--format", label]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    folder = done.stdout.strip()
-    return Path(folder).resolve() if done.returncode == 0 and folder else None
+    folder = _printed("docker", "ps", "--filter", f"publish={PORT}", "--format", label)
+    return Path(folder).resolve() if folder else None
 
 
 def exec_command(*command: str) -> list[str]:
@@ -97,8 +92,10 @@ def _compose(*arguments: str) -> None:
         raise BrokerUnavailable(f"`{' '.join(command)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
 
 
-def _succeeds(*command: str) -> bool:
+def _printed(*command: str) -> str | None:
+    """Return what a command has printed, or None if it failed."""
     try:
-        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

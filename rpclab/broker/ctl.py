@@ -110,11 +110,6 @@ def run(broker: Broker, *arguments: str) -> CommandOutput:
     return CommandOutput(shown, done.stdout.rstrip())
 
 
-def is_real(broker: Broker) -> bool:
-    """Return whether the tool itself can be used; otherwise the management API replaces it."""
-    return _command_line(broker) is not None
-
-
 def _command_line(broker: Broker) -> list[str] | None:
     if broker.node:
         return [str(Path(_private_node(broker).scripts) / "rabbitmqctl")]

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rpclab.broker.find import find
+from rpclab.errors import BrokerUnavailable, InvalidOption
+
 if TYPE_CHECKING:
     from rpclab.classroom.class_inventory import Ours
 
@@ -61,7 +64,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _create(asked: argparse.Namespace) -> None:
-    from rpclab.broker.find import find
     from rpclab.classroom import provision, roster
     from rpclab.classroom.limits import Limits
 
@@ -87,9 +89,7 @@ def _create(asked: argparse.Namespace) -> None:
 
 
 def _status(asked: argparse.Namespace) -> None:
-    from rpclab.broker.find import find
     from rpclab.classroom.status import ClassStatus
-    from rpclab.errors import BrokerUnavailable
 
     with ClassStatus(find(), asked.class_name) as status:
         print(status.ask())
@@ -103,9 +103,7 @@ def _status(asked: argparse.Namespace) -> None:
 
 
 def _reset(asked: argparse.Namespace) -> None:
-    from rpclab.broker.find import find
     from rpclab.classroom import maintenance
-    from rpclab.errors import InvalidOption
 
     if asked.password and asked.out is None:
         raise InvalidOption("A new password must be written down: give the class's file with --out.")
@@ -118,7 +116,6 @@ def _reset(asked: argparse.Namespace) -> None:
 
 
 def _remove(asked: argparse.Namespace) -> int:
-    from rpclab.broker.find import find
     from rpclab.classroom import maintenance
 
     broker = find()

@@ -1,15 +1,17 @@
-"""What a notebook that was handed in has: its exercises, and the code that each answer needs."""
+"""A notebook that was handed in: its exercises, the code that each answer needs, and their checks, in one process."""
 
 from __future__ import annotations
 
 import ast
 import json
 import linecache
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pika
@@ -18,8 +20,13 @@ import rpclab
 from rpclab.course import catalogue
 from rpclab.course.exercise import Exercise
 from rpclab.course.renamed import current
+from rpclab.course.verdict import NOT_ATTEMPTED, WRONG
+from rpclab.errors import LabError
+from rpclab.table import shortened
 
+NOT_MARKED = "not marked"
 LONGEST_BYTES = 50_000_000
+LONGEST_ERROR = 200
 _IDS = re.compile(r"rpclab\.(?:exercise|predict)\(\s*[\"']([\w-]+)[\"']")
 _OPENED = re.compile(r"rpclab\.exercise\(\s*[\"']([\w-]+)[\"']")
 _CHECKED = re.compile(r"\.check\(\s*(\w+)\s*\)")
@@ -80,6 +87,16 @@ def tasks(cells: Sequence[str]) -> list[Task]:
     return [there.get(one.id, Task(one.id)) for lesson in lessons for one in catalogue.read(lesson).exercises]
 
 
+def mark(sender: Connection, cells: Sequence[str], tasks: Sequence[Task]) -> None:
+    """Mark exercises, and send state and diagnosis of each when it is known, as JSON."""
+    # What the learner's code prints is not the teacher's table.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    for task in tasks:
+        sender.send_bytes(json.dumps(_marked(task, cells)).encode())
+
+
 def answer(exercise: Exercise, task: Task, cells: Sequence[str]) -> object:
     """Return what a learner wrote for an exercise, or None if there is nothing. It runs the learner's code.
 
@@ -111,6 +128,21 @@ def answer(exercise: Exercise, task: Task, cells: Sequence[str]) -> object:
                     with suppress(Exception):
                         exec(code, namespace)
     return namespace.get(name)
+
+
+def _marked(task: Task, cells: Sequence[str]) -> tuple[str, str]:
+    exercise = catalogue.exercise(task.id)
+    try:
+        written = answer(exercise, task, cells)
+    except BaseException as error:  # noqa: BLE001  every error is reported to its author
+        said = shortened(f"{type(error).__name__}: {error}", LONGEST_ERROR)
+        return WRONG, f"The cell with the answer raises `{said}`."
+    try:
+        verdict = exercise.verdict(written)
+    except LabError as error:
+        return NOT_MARKED, str(error)
+    # What a verdict says of an answer that is not there is for the learner.
+    return verdict.state, verdict.text if verdict.state != NOT_ATTEMPTED else ""
 
 
 def _statements(source: str, number: int, *, must_compile: bool) -> Iterator[ast.stmt]:

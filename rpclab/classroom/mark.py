@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from rpclab.broker.find import find
+from rpclab.errors import InvalidOption
+
 PURPOSE = "mark the exercises of handed-in notebooks; this runs other people's code"
 DESCRIPTION = """Run the answers in handed-in notebooks through the checks of their exercises, and write name, exercise,
 state and diagnosis as CSV. Each notebook has its own process, each check its own virtual host, and your own progress
@@ -55,17 +58,16 @@ def rows(notebooks: Iterable[Path], seconds: float = SECONDS) -> Iterator[Row]:
         How long one exercise may take. A check takes up to 15 s.
     """
     from rpclab.classroom import handed_in
-    from rpclab.classroom.marker import NOT_MARKED
 
     for name, path in _each(notebooks):
         try:
             cells = handed_in.code_cells(path)
         except ValueError as error:
-            yield name, "", NOT_MARKED, str(error)
+            yield name, "", handed_in.NOT_MARKED, str(error)
             continue
         found = handed_in.tasks(cells)
         if not found:
-            yield name, "", NOT_MARKED, "It has no exercise and no prediction of the course."
+            yield name, "", handed_in.NOT_MARKED, "It has no exercise and no prediction of the course."
         there = [task for task in found if task.end]
         marked = dict(zip(there, _marked(cells, there, seconds), strict=True))
         for task in found:
@@ -74,9 +76,6 @@ def rows(notebooks: Iterable[Path], seconds: float = SECONDS) -> Iterator[Row]:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    from rpclab.broker.find import find
-    from rpclab.errors import InvalidOption
-
     if not asked.timeout > 0:
         raise InvalidOption(f"--timeout {asked.timeout:g}: it is a number of seconds, more than 0.")
     find()  # without a broker no notebook can be marked
@@ -113,7 +112,7 @@ def _each(notebooks: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 def _marked(cells: Sequence[str], tasks: Sequence, seconds: float) -> Iterator[tuple[str, str]]:
     """Return state and diagnosis of each task; when an answer ends its process or does not end, another goes on."""
-    from rpclab.classroom import marker
+    from rpclab.classroom import handed_in
     from rpclab.course.verdict import WRONG
     from rpclab.lab import Lab
 
@@ -121,7 +120,7 @@ def _marked(cells: Sequence[str], tasks: Sequence, seconds: float) -> Iterator[t
     context = multiprocessing.get_context("spawn")
     while left:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=marker.run, args=(sender, cells, left))
+        process = context.Process(target=handed_in.mark, args=(sender, cells, left))
         process.start()
         sender.close()
         trouble = ""

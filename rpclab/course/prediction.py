@@ -9,10 +9,9 @@ from traitlets import Bunch
 
 from rpclab import theme
 from rpclab.course import catalogue, record
-from rpclab.course.card import BAD, GOOD, OPEN, card
 from rpclab.course.question import Option, Question
 from rpclab.course.text import html, plain, unmarked
-from rpclab.course.verdict import RIGHT, WRONG
+from rpclab.course.verdict import BAD, GOOD, OPEN, RIGHT, WRONG, card
 from rpclab.errors import InvalidOption, LabError
 
 NOT_MADE = "no prediction was made"

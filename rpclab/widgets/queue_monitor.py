@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpclab.broker.queue_poller import LiveQueues
+from rpclab.broker.inventory import LiveQueues
 from rpclab.lab import Lab, current_lab
 from rpclab.operate.commands import Command, Commands
 from rpclab.operate.request_view import shown

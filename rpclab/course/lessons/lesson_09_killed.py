@@ -147,10 +147,7 @@ def quarantine_poison(trial: Trial, answer: type) -> str:
     trial.declare(DEAD)
     running = trial.run("PhotoServer", shrink_or_die, answer)
     until_consuming(trial, running, PHOTOS)
-    callback = trial.channel.queue_declare("", exclusive=True).method.queue
-    photos = [
-        trial.publish(PHOTOS, photo, reply_to=callback, correlation_id=photo) for photo in ("cat", POISON, "dog")
-    ]
+    photos = trial.ask(PHOTOS, "cat", POISON, "dog")
     poison = photos[1]
     for died in range(MOST_WORKERS + 1):
         trial.wait(lambda: _is_over(trial, photos) or times_requeued(poison) > ROUNDS, running)

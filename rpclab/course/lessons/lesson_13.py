@@ -12,9 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pika import spec
-from pika.adapters.blocking_connection import BlockingChannel
-
 from rpclab.broker.connect import connect
 from rpclab.broker.environment import connection_parameters
 from rpclab.course.addition import AdditionService
@@ -30,7 +27,7 @@ from rpclab.rpc.protocol import ADDITION_QUEUE, END, NUMBER
 from rpclab.wire.records import BY_CLIENT
 
 PAIR = ("/add/3/5", "/add/20/22")
-SILENT, UNANSWERED = "/add/1/1", b"1,1"
+SILENT, UNANSWERED = "/add/1/1", "1,1"
 # How long the service waits for the second request of a pair, which an application that blocks does not send.
 PATIENCE_SECONDS = 0.6
 SUMS = ['{"sum":8}', '{"sum":42}']
@@ -50,18 +47,6 @@ FIRST, OTHER = {"key": "A", "item": "book"}, {"key": "B", "item": "book"}
 MIXED_UP = {"key": "A", "item": "pen"}
 
 
-class PairedService(AdditionService):
-    """Replies to two requests when both have come, and never to ``1,1``."""
-
-    def _take(
-        self, channel: BlockingChannel, method: spec.Basic.Deliver, properties: spec.BasicProperties, body: bytes
-    ) -> None:
-        if body == UNANSWERED:
-            channel.basic_ack(method.delivery_tag)
-        else:
-            super()._take(channel, method, properties, body)
-
-
 def browse(make_app: Callable) -> dict:
     """Send an application two requests at once, and then one that gets no reply; runs in a process."""
     from starlette.testclient import TestClient
@@ -77,7 +62,7 @@ def browse(make_app: Callable) -> dict:
 
 def one_client(trial: Trial, answer: Callable) -> str:
     """Run the application with a real test client, and count its connections on the wire."""
-    service = PairedService(trial, [(0, 1)], patience=PATIENCE_SECONDS)
+    service = AdditionService(trial, [(0, 1)], unanswered=(UNANSWERED,), patience=PATIENCE_SECONDS)
     running = trial.run("Application", browse, answer)
     trial.wait(lambda: not running.alive, running, seconds=5)
     refused(trial)
