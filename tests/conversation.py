@@ -7,7 +7,7 @@ import itertools
 from pika import BasicProperties, spec
 
 from rpclab.story.story import Story
-from rpclab.wire.frames import Event, Link
+from rpclab.wire.events import Event, Link
 from rpclab.wire.registry import Registry
 
 

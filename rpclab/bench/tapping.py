@@ -27,7 +27,7 @@ from rpclab.rpc.workers import Workers
 from rpclab.story.story import Story
 from rpclab.watch.options import LOOPBACK
 from rpclab.watch.target import Target
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 
 DIRECT = "bench.direct"
 TAPPED = "bench.tapped"

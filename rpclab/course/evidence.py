@@ -11,7 +11,7 @@ from pika.amqp_object import Method
 
 from rpclab.story.story import Story
 from rpclab.table import Table
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.messages import ACKED, AUTO_ACKED, BACK_IN_THE_QUEUE, HELD, REJECTED, Delivery, Message
 
 MOST_ROWS = 16

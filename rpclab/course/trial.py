@@ -22,7 +22,7 @@ from rpclab.findings.rule import Finding
 from rpclab.lab import Lab
 from rpclab.rpc.workers import Workers
 from rpclab.table import Table
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.messages import Message
 
 # The name of the check's own connection.

@@ -34,7 +34,7 @@ class Recordings:
             self._lab.check_open()
             registry = self._lab.tap.registry
             self._story = Story(registry.shown, journal=registry.journal)
-            self._lab.tap.replay(self._story.take)
+            self._lab.tap.subscribe(self._story.take, past=True)
         return self._story
 
     @contextmanager

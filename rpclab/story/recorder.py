@@ -16,7 +16,7 @@ from rpclab.story.diagram import printable
 from rpclab.story.history import History, Moment
 from rpclab.story.moves import Interpreter
 from rpclab.story.world import Watcher, World
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.messages import Step
 from rpclab.wire.routing import Emptied
 

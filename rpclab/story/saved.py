@@ -28,7 +28,7 @@ from pika import BasicProperties
 
 from rpclab.errors import InvalidOption, LabError
 from rpclab.story.story import Story
-from rpclab.wire.frames import Link
+from rpclab.wire.events import Link
 from rpclab.wire.journal import Journal
 from rpclab.wire.messages import Delivery, Message, Step
 

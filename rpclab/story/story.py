@@ -14,8 +14,8 @@ from rpclab.errors import LabError
 from rpclab.story.diagram import MOST_MESSAGES, Picture, sequence
 from rpclab.story.timeline import MOST_BARS, timeline
 from rpclab.table import Table
+from rpclab.wire.events import Event
 from rpclab.wire.follower import Follower
-from rpclab.wire.frames import Event
 from rpclab.wire.journal import Journal
 from rpclab.wire.listeners import Listeners
 from rpclab.wire.messages import REQUEST, Message, Step

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pika import spec
 
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.registry import Registry
 from rpclab.wire.routing import DeclaredQueue, Emptied, Routing
 

@@ -11,7 +11,7 @@ from pika import spec
 
 from rpclab.errors import LabError
 from rpclab.sweep.cases import CLIENT, CUTS, DROP, FREEZE, KILL, MEMORY, SERVER, Case, Passage, Point
-from rpclab.wire.frames import Link
+from rpclab.wire.events import Link
 from rpclab.wire.gate import Frame
 from rpclab.wire.tap import Tap
 

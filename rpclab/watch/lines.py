@@ -10,7 +10,7 @@ from rpclab.story.diagram import arrows, printable
 from rpclab.watch.options import BODIES
 from rpclab.watch.seen import Seen
 from rpclab.watch.target import hidden
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.messages import PUBLISHED, Step
 
 

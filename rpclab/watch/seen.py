@@ -14,7 +14,7 @@ from rpclab.findings import Finding, diagnose
 from rpclab.findings.rule import GRAVITIES
 from rpclab.story.story import Story
 from rpclab.watch.outside import Outside
-from rpclab.wire.frames import Event, Link
+from rpclab.wire.events import Event, Link
 from rpclab.wire.messages import DELIVERED, PUBLISHED, REPLY, REQUEST, Step
 from rpclab.wire.tap import Tap
 

@@ -18,7 +18,7 @@ from rpclab.story.details import as_text, details, recent
 from rpclab.story.recorder import Recorder
 from rpclab.widgets.alarm import Alarm
 from rpclab.widgets.pane import Pane
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.messages import Message, Step
 
 WAIT_SECONDS = 30.0
@@ -82,7 +82,8 @@ class MessageFlow(Pane):
         self._acts = {"show": self.show, "live": self.live, "select": self._choose}
         super().__init__()
         self.kind = "picture"
-        self._ends = self._lab.story.listen(self._take_step, past=True), self._lab.tap.replay(self._take_event)
+        story, tap = self._lab.story, self._lab.tap
+        self._ends = story.listen(self._take_step, past=True), tap.subscribe(self._take_event, past=True)
         self._touch()
         self.observe(lambda _: self._touch(), ["selected", "opened"])
 

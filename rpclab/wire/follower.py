@@ -11,7 +11,7 @@ from pika import spec
 
 from rpclab.table import shortened
 from rpclab.wire.confirms import Confirms
-from rpclab.wire.frames import Carrying, Event, Link
+from rpclab.wire.events import Carrying, Event, Link
 from rpclab.wire.matching import DELIVERY_LIMIT, Content, Matching, Place, key_of
 from rpclab.wire.messages import (
     ACKED,

@@ -10,7 +10,8 @@ from pika import frame as pika_frame
 from pika import spec
 from pika.amqp_object import Method
 
-from rpclab.wire.frames import GREETING, GREETING_SIZE, FrameReader, Link, frame_at
+from rpclab.wire.events import Link
+from rpclab.wire.frames import GREETING, GREETING_SIZE, FrameReader, frame_at
 
 _CHANNEL = struct.Struct(">xH")
 _BODY_SIZE = struct.Struct(">7x4xQ")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pika import spec
 
-from rpclab.wire.frames import Event
+from rpclab.wire.events import Event
 from rpclab.wire.records import BROKER_GONE, BY_BROKER, BY_CLIENT, CLIENT_GONE, Connection, Consumer, Declared, Refusal
 from rpclab.wire.routing import Channel
 

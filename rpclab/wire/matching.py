@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pika import spec
 
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
-from rpclab.wire.frames import Carrying
+from rpclab.wire.events import Carrying
 from rpclab.wire.messages import HELD, REJECTED, Message
 
 # A quorum queue's reason for a dead letter that was requeued too often.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pika import BasicProperties
 
 from rpclab.table import shortened
-from rpclab.wire.frames import Link
+from rpclab.wire.events import Link
 
 REQUEST, REPLY, MESSAGE = "request", "reply", "message"
 

@@ -16,7 +16,7 @@ class Connection:
     Attributes
     ----------
     number, name, pid : int, str, int or None
-        As in `rpclab.wire.frames.Link`.
+        As in `rpclab.wire.events.Link`.
     opened, ended : float, float or None
         In seconds of ``time.monotonic()``.
     end : str

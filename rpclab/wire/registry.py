@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pika import spec
 
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
-from rpclab.wire.frames import Carrying, Event
+from rpclab.wire.events import Carrying, Event
 from rpclab.wire.journal import Journal
 from rpclab.wire.routing import Channel, Routing
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pika import spec
 
 from rpclab.rpc.protocol import DIRECT_REPLY_TO, RESENT
-from rpclab.wire.frames import Carrying
+from rpclab.wire.events import Carrying
 from rpclab.wire.messages import REPLY, REQUEST, Message
 from rpclab.wire.routing import Channel
 

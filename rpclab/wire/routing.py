@@ -17,7 +17,7 @@ from pika.amqp_object import Method
 
 from rpclab.rpc.protocol import DIRECT_REPLY_TO
 from rpclab.wire.bindings import Binding, takes
-from rpclab.wire.frames import Carrying, Event
+from rpclab.wire.events import Carrying, Event
 
 PREDECLARED = {
     "amq.direct": "direct", "amq.fanout": "fanout", "amq.topic": "topic", "amq.headers": "headers",

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TypeVar
 
 from rpclab.broker import tls
 from rpclab.broker.address import Broker
 from rpclab.errors import BrokerUnavailable, LabError
-from rpclab.wire.frames import Event, FrameReader, Link
+from rpclab.wire.events import Event, Link
+from rpclab.wire.frames import FrameReader
 from rpclab.wire.gate import Frame
 from rpclab.wire.listeners import Listeners
+from rpclab.wire.loop_thread import LoopThread
 from rpclab.wire.registry import Registry
 from rpclab.wire.relay import Side
 
 EVENTS_KEPT = 20_000
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 5
-
-T = TypeVar("T")
 
 
 class Tap:
@@ -63,7 +59,6 @@ class Tap:
         self, broker: Broker, *, keep: int = EVENTS_KEPT, host: str = LOOPBACK, port: int = 0, complete: bool = True,
     ):
         self.events: deque[Event] = deque(maxlen=keep)
-        self.ports: list[int] = []
         self._broker = broker
         self._host = host
         self.registry = Registry(complete=complete)
@@ -73,22 +68,23 @@ class Tap:
         self._sides: set[Side] = set()
         self._tasks: set[asyncio.Task] = set()
         self._links = 0
-        self._ready = threading.Event()
-        self._failure: OSError | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=[port], name="rpclab tap", daemon=True)
-        self._thread.start()
-        if not self._ready.wait(START_SECONDS) or self._failure:
-            if getattr(self._failure, "errno", None) == errno.EADDRINUSE:
-                raise LabError(f"Port {port} on {host} is used by another program. Choose another port, or none.")
-            raise BrokerUnavailable(f"Could not listen on {host}: {self._failure or 'no answer'}.")
+        self._servers: list[asyncio.Server] = []
+        self._thread = LoopThread("rpclab tap")
+        try:
+            self.ports: list[int] = self._thread.run(self._listen(port))
+        except OSError as error:
+            self.close()
+            if error.errno == errno.EADDRINUSE:
+                problem = f"Port {port} on {host} is used by another program. Choose another port, or none."
+                raise LabError(problem) from error
+            raise BrokerUnavailable(f"Could not listen on {host}: {error}.") from error
 
     @property
     def port(self) -> int:
         return self.ports[0]
 
-    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call a function with each event from now on.
+    def subscribe(self, callback: Callable[[Event], None], *, past: bool = False) -> Callable[[], None]:
+        """Call a function with each event from now on, and with ``past`` with the remembered ones before.
 
         It runs in the tap's thread before the event's bytes are forwarded: it must return quickly. If it raises, the
         traceback is printed once; the traffic and the other subscribers go on.
@@ -98,27 +94,20 @@ class Tap:
         callable
             Call it to end the subscription; calling it again has no effect.
         """
-        return self._subscribers.add(callback)
 
-    def replay(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call a function with the remembered events, and then with each new one; see `subscribe`."""
-
-        def start() -> None:
-            for event in self.events:
+        def start() -> Callable[[], None]:
+            for event in self.events if past else ():
                 callback(event)
-            self._subscribers.add(callback)
+            return self._subscribers.add(callback)
 
-        self._in_thread(start)
-        return lambda: self._subscribers.drop(callback)
+        return self._thread.call(start)
 
     @contextmanager
     def subscription(self, callback: Callable[[Event], None]) -> Iterator[None]:
         """Subscribe during a ``with`` block."""
-        unsubscribe = self.subscribe(callback)
-        try:
+        with ExitStack() as ended:
+            ended.callback(self.subscribe(callback))
             yield
-        finally:
-            unsubscribe()
 
     def catch_up(self) -> None:
         """Return when the tap has read what had arrived at its sockets before the call.
@@ -128,7 +117,7 @@ class Tap:
         """
         # What has arrived when a round of the loop begins is read in that round; the first one may have begun before.
         for _ in range(2):
-            self._in_thread(lambda: None)
+            self._thread.call(lambda: None)
 
     def links(self) -> list[Link]:
         """Return the connections that are open now."""
@@ -196,22 +185,22 @@ class Tap:
             thaw connections. A frame whose connection it cuts does not pass. A frame whose connection it freezes waits
             until the connection is thawed, and the function is asked about it again then.
         """
-        self._in_thread(lambda: self._keep_gates(ask))
+        self._thread.call(lambda: self._keep_gates(ask))
         try:
             yield
         finally:
-            self._in_thread(lambda: self._keep_gates(None))
+            self._thread.call(lambda: self._keep_gates(None))
 
     @property
     def is_open(self) -> bool:
         """Whether the proxy runs."""
-        return self._thread.is_alive()
+        return self._thread.is_running
 
     def close(self) -> None:
         """End the proxy and the connections that go through it."""
         if self.is_open:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            self._thread.run(self._break_everything_off())
+            self._thread.stop()
 
     def __enter__(self) -> Tap:
         return self
@@ -219,24 +208,16 @@ class Tap:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _run(self, port: int) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            places = [(self._broker, port), *((node, 0) for node in self._broker.others)]
-            servers = [self._loop.run_until_complete(self._listen(*place)) for place in places]
-            self.ports = [server.sockets[0].getsockname()[1] for server in servers]
-            self._ready.set()
-            self._loop.run_forever()
-            for server in servers:
-                server.close()
-            self._loop.run_until_complete(self._break_everything_off())
-        except OSError as error:
-            self._failure = error
-            self._ready.set()
-        finally:
-            self._loop.close()
+    async def _listen(self, port: int) -> list[int]:
+        """Listen for the connections to each node, and return the ports."""
+        loop = self._thread.loop
+        for node, at in [(self._broker, port), *((node, 0) for node in self._broker.others)]:
+            self._servers.append(await loop.create_server(partial(self._accept, node), self._host, at))
+        return [server.sockets[0].getsockname()[1] for server in self._servers]
 
     async def _break_everything_off(self) -> None:
+        for server in self._servers:
+            server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -245,9 +226,6 @@ class Tap:
         # A reset happens in one of the loop's next rounds.
         while self._sides:
             await asyncio.sleep(0)
-
-    async def _listen(self, node: Broker, port: int) -> asyncio.Server:
-        return await self._loop.create_server(partial(self._accept, node), self._host, port)
 
     def _accept(self, node: Broker) -> Side:
         self._links += 1
@@ -268,7 +246,7 @@ class Tap:
         client.hold()  # until the other socket is open
         self._clients.add(client)
         self._sides.add(client)
-        reaching = self._loop.create_task(self._reach(node, client))
+        reaching = self._thread.loop.create_task(self._reach(node, client))
         self._tasks.add(reaching)
         reaching.add_done_callback(self._tasks.discard)
 
@@ -285,13 +263,12 @@ class Tap:
             link.closed = True
             side.reader.close()
         self._sides.discard(side)
-        self._clients.discard(side)
-        self._clients.discard(side.peer)
+        self._clients -= {side, side.peer}
 
     async def _reach(self, node: Broker, client: Side) -> None:
         secure = tls.context() if node.secure else None
         try:
-            await self._loop.create_connection(
+            await self._thread.loop.create_connection(
                 lambda: client.peer, node.host, node.port, ssl=secure, server_hostname=node.host if secure else None,
             )
         except OSError:
@@ -308,26 +285,11 @@ class Tap:
                 action(client.peer)
             return len(chosen)
 
-        count = self._in_thread(act)
+        count = self._thread.call(act)
         if name is not None and not count:
             names = ", ".join(sorted(link.name for link in self.links())) or "none"
             raise LabError(f"No open connection has the name {name!r}. Open ones: {names}.")
         return count
-
-    def _in_thread(self, action: Callable[[], T]) -> T:
-        """Run a function in the tap's thread and return what it returns."""
-        if threading.current_thread() is self._thread:
-            return action()
-        done: Future[T] = Future()
-
-        def act() -> None:
-            try:
-                done.set_result(action())
-            except BaseException as error:  # noqa: BLE001  it is raised where it was asked for
-                done.set_exception(error)
-
-        self._loop.call_soon_threadsafe(act)
-        return done.result(START_SECONDS)
 
     def _publish(self, event: Event) -> None:
         try:

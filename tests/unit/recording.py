@@ -16,7 +16,8 @@ import pika
 
 import rpclab
 from rpclab.story.story import Story
-from rpclab.wire.frames import Event, FrameReader, Link
+from rpclab.wire.events import Event, Link
+from rpclab.wire.frames import FrameReader
 from rpclab.wire.registry import Registry
 
 FOLDER = Path(__file__).parent / "recordings"

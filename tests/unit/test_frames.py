@@ -6,7 +6,8 @@ import pytest
 from pika import BasicProperties, spec
 from pika import frame as wire
 
-from rpclab.wire.frames import BODY_KEPT, FrameReader, Link
+from rpclab.wire.events import Link
+from rpclab.wire.frames import BODY_KEPT, FrameReader
 
 FRAME_MAX = 131_064
 

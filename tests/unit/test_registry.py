@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pika import spec
 
-from rpclab.wire.frames import Event, Link
+from rpclab.wire.events import Event, Link
 from rpclab.wire.registry import Registry
 
 

@@ -24,7 +24,7 @@ from rpclab.course.verdict import Mistake
 from rpclab.rpc.arithmetic import FibonacciClient, FibonacciServer
 from rpclab.rpc.protocol import FIBONACCI_QUEUE
 from rpclab.rpc.workers import Workers
-from rpclab.wire.frames import Link
+from rpclab.wire.events import Link
 from rpclab.wire.messages import ACKED, Message
 
 FIBONACCI = {"10": "55", "11": "89", "12": "144", "13": "233"}
