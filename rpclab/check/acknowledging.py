@@ -50,7 +50,6 @@ def by_counts(server: Served, target: Target, before: int | None) -> None:
         How many messages were in the queue before; None if the management API did not say so.
     """
     asker, row = server.asker, counted(target, server.asker.queue)
-    still = row.get("messages")
     if before is None or before or row.get("type") != "classic":
         why = f"it is a {row.get('type')} queue"
         if before is None:
@@ -60,7 +59,8 @@ def by_counts(server: Served, target: Target, before: int | None) -> None:
         for name in (ACKNOWLEDGES, AFTER):
             server.lines.add(name, NOT_TRIED, f"the counts do not say it: {why}; take another queue, {OR_START_IT}")
         return
-    if still:
+    # The acknowledgement follows the reply.
+    if not asker.until(lambda: not counted(target, asker.queue).get("messages"), SETTLING_SECONDS):
         server.lines.add(ACKNOWLEDGES, False, "the request is still unacked after its reply")
         server.lines.add(AFTER, NOT_TRIED, "it did not acknowledge")
         return
@@ -71,7 +71,7 @@ def by_counts(server: Served, target: Target, before: int | None) -> None:
     while not asker.counts(replied).message_count and time.monotonic() < deadline:
         seen = counted(target, asker.queue)
         # It counts only if the reply was not there yet when the counts had been taken.
-        if asker.counts(replied).message_count or seen.get("messages_ready"):
+        if asker.counts(replied).message_count or not seen or seen.get("messages_ready"):
             continue
         if not seen.get("messages"):
             server.lines.add(AFTER, False, "nothing was unacked in the queue before the reply came")
