@@ -1,4 +1,4 @@
-"""Sphinx's configuration for the course as a site: pages of the notebooks as they were saved, run by nobody."""
+"""Sphinx's configuration for the course as a site: pages of the notebooks as they were saved, without running them."""
 
 from __future__ import annotations
 
