@@ -46,7 +46,7 @@ OPEN = """async ([path, run]) => {
     if (run) window.ran = jupyterapp.commands.execute("notebook:run-all-cells");
     return true;
 }"""
-# A first cell: what a test does is nobody's progress.
+# A first cell: what a test does is no learner's progress.
 RECORD = """\
 import pathlib, pika, tempfile
 import rpclab
