@@ -8,7 +8,7 @@ it, and leaves it empty.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from filelock import FileLock, Timeout
@@ -188,23 +188,32 @@ def _pool(api: Management, username: str) -> list[str]:
 
 
 def _emptied(api: Management, vhost: str) -> bool:
-    """Delete what can be deleted now, and return whether everything is deleted."""
+    """Delete what can be deleted now, and return whether nothing was refused."""
+    refused = [path for path in _contents(api, vhost) if not _deleted(api, path)]
+    return not refused
+
+
+def _contents(api: Management, vhost: str) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of what is to be deleted; each kind is listed when all before it has been deleted."""
     for connection in api.get("vhosts", vhost, "connections") or ():
-        api.delete("connections", connection["name"])
-    left = False
+        yield "connections", connection["name"]
     for queue in api.get("queues", vhost, **LIVE) or ():
-        try:
-            api.delete("queues", vhost, queue["name"])
-        except CommandFailed:  # it is exclusive to a connection that is still open, and is deleted with it
-            left = True
+        yield "queues", vhost, queue["name"]
     for exchange in api.get("exchanges", vhost) or ():
         if not _is_built_in(exchange["name"]):
-            api.delete("exchanges", vhost, exchange["name"])
+            yield "exchanges", vhost, exchange["name"]
     for binding in api.get("bindings", vhost) or ():
         if binding["destination_type"] == "exchange":
-            ends = ("e", binding["source"], "e", binding["destination"])
-            api.delete("bindings", vhost, *ends, binding["properties_key"])
-    return not left
+            yield "bindings", vhost, "e", binding["source"], "e", binding["destination"], binding["properties_key"]
+
+
+def _deleted(api: Management, path: tuple[str, ...]) -> bool:
+    """Return whether it is gone; the broker refuses an exclusive queue, and a connection that is just closing."""
+    try:
+        api.delete(*path)
+    except CommandFailed:
+        return False
+    return True
 
 
 def _is_built_in(exchange: str) -> bool:
