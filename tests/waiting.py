@@ -15,7 +15,7 @@ import pytest
 POLL_SECONDS = 0.01
 
 
-def until(condition: Callable[[], object], timeout: float = 20.0):
+def until(condition: Callable[[], object], timeout: float = 60.0):
     """Return the first true value of a condition; the test fails if there is none in time."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()

@@ -105,7 +105,7 @@ class Broker:
         return f"Broker({nodes}, {self.origin})"
 
 
-def answers_amqp(host: str, port: int, timeout: float = 1.0) -> bool:
+def answers_amqp(host: str, port: int, timeout: float = 5.0) -> bool:
     """Return whether a program at this address speaks AMQP 0-9-1: it answers a greeting with a method frame."""
     try:
         with socket.create_connection((host, port), timeout=timeout) as link:

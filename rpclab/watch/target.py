@@ -14,7 +14,6 @@ from rpclab.errors import BrokerUnavailable
 from rpclab.story.saved import known_secrets, without_passwords
 from rpclab.watch.options import LOOPBACK, VARIABLES
 
-TIMEOUT_SECONDS = 5
 # In a URL, any address of a machine that listens at all of them.
 EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -69,7 +68,7 @@ def target(url: str | None) -> Target:
         found = Target(at(url), urlunsplit(("", "", parts.path, parts.query, "")))
     broker = found.broker
     tls.check([(broker.host, broker.port)] if broker.secure else ())
-    if not broker.secure and not answers_amqp(broker.host, broker.port, TIMEOUT_SECONDS):
+    if not broker.secure and not answers_amqp(broker.host, broker.port):
         raise BrokerUnavailable(
             f"No RabbitMQ answers at {broker.host}:{broker.port}. Check the address, and that the broker runs; "
             "write amqps:// if it speaks TLS there."

@@ -69,7 +69,7 @@ def test_with_retry_a_full_queue_is_tried_again_until_there_is_room(lab, full):
         channel = lab.connect().channel()
         _, properties, body = channel.basic_get(full, auto_ack=True)
         channel.basic_publish("", properties.reply_to, body.upper(), properties)
-        assert call.result(10) == "SECOND"
+        assert call.result(60) == "SECOND"
         assert client._session is session
 
 
@@ -103,7 +103,7 @@ def test_send_gives_up_at_its_timeout_when_the_broker_does_not_confirm(lab):
         began = time.monotonic()
         with pytest.raises(RpcTimeout, match=r"not confirmed the request within 0\.3 s\. .*may still take it"):
             client.send("x", reply_to="replies", timeout=0.3)
-        assert 0.3 <= time.monotonic() - began < 2
+        assert 0.3 <= time.monotonic() - began < 8
         lab.tap.thaw("RpcClient")
 
 

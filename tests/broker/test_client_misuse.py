@@ -40,7 +40,7 @@ def client(lab, serve, gate):
         held = client.submit("held")
         yield client
         gate.set()
-        assert held.result(10) == "True"
+        assert held.result(60) == "True"
         assert len({event.link.number for event in list(lab.tap.events) if event.link.name == "Held"}) == 1
 
 
@@ -112,7 +112,7 @@ def test_text_with_a_method_that_fails_is_text(client):
 @pytest.mark.parametrize("act", [
     lambda client: client.call("x", timeout=30),
     lambda client: client.send("x", reply_to="replies"),
-    lambda client: client.submit("x").result(30),
+    lambda client: client.submit("x").result(60),
     lambda client: client.submit("x").exception(),
 ], ids=["call", "send", "result", "exception"])
 def test_waiting_in_a_callback_for_the_thread_that_runs_it_is_refused(client, act):
@@ -181,7 +181,7 @@ def in_a_fork(report, client, future) -> None:
     said = []
     for act in (
         lambda: client.call("x"), lambda: client.submit("x"), lambda: client.send("x", reply_to="replies"),
-        lambda: future.result(30),
+        lambda: future.result(60),
     ):
         began = time.monotonic()
         try:
@@ -201,7 +201,7 @@ def test_a_client_used_in_a_forked_process_says_so_and_works_on_in_its_own(clien
     child.start()
     assert receiver.poll(10)
     said = receiver.recv()
-    child.join(10)
+    child.join(60)
     assert child.exitcode == 0
     assert len(said) == 4
     assert all("make a client in each" in error for error, _ in said)
@@ -244,9 +244,9 @@ def test_close_does_not_wait_for_a_callback_that_submits(lab):
         for each in closing:
             each.start()
         for each in closing:
-            each.join(10)
+            each.join(60)
             assert not each.is_alive()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
     assert len(raised) == 20 * TRIES
 
 
@@ -275,7 +275,7 @@ def test_a_frame_that_pika_cannot_read_ends_the_calls_at_once_and_the_next_call_
         lab.connect().channel().basic_publish("", queue, "", FarFuture())
         for call in calls:
             with pytest.raises(ConnectionLost):
-                call.result(10)
+                call.result(60)
         assert client.send("x", reply_to="replies")
 
 
@@ -286,6 +286,6 @@ def test_an_error_in_the_clients_own_thread_ends_the_calls_at_once_and_the_next_
         lab.wait_for("idle", ready=1)
         session._loop.add_callback_threadsafe(lambda: 1 / 0)
         with pytest.raises(ConnectionLost, match="The connection broke: ZeroDivisionError"):
-            call.result(10)
+            call.result(60)
         assert client.send("x", reply_to="replies")
         until(lambda: not session.thread.is_alive())

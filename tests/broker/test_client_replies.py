@@ -120,7 +120,7 @@ def test_a_reply_after_the_deadline_is_dropped_and_counted(lab, serve, gate):
     with RpcClient("slow") as client:
         future = client.submit("x", timeout=0.2)
         with pytest.raises(RpcTimeout, match=r"0\.2 s"):
-            future.result(10)
+            future.result(60)
         gate.set()
         until(lambda: client.stats.late == 1)
         assert (client.stats.timed_out, client.stats.answered, client.stats.unknown) == (1, 0, 0)
@@ -133,7 +133,7 @@ def test_without_a_worker_a_call_times_out_and_is_forgotten(lab):
         with pytest.raises(RpcTimeout):
             client.call("x", timeout=0.1)
         future = client.submit("y", timeout=0.1)
-        assert isinstance(future.exception(10), RpcTimeout)
+        assert isinstance(future.exception(60), RpcTimeout)
         known = weakref.ref(future)
         del future
         until(lambda: gc.collect() is not None and known() is None)
@@ -145,7 +145,7 @@ def test_each_call_has_a_deadline_of_its_own(lab, serve, gate):
     serve(RpcServer("slow", lambda body: gate.wait() and body))
     with RpcClient("slow", timeout=30) as client:
         patient, hasty = client.submit("x"), client.submit("y", timeout=0.1)
-        assert isinstance(hasty.exception(10), RpcTimeout)
+        assert isinstance(hasty.exception(60), RpcTimeout)
         assert not patient.done()
         gate.set()
-        assert patient.result(10) == "x"
+        assert patient.result(60) == "x"

@@ -125,7 +125,7 @@ def test_its_command_hands_the_lessons_out_and_opens_them_and_they_run(run, envi
         httpx.Client(headers={"Authorization": f"token {TOKEN}"}, trust_env=False, follow_redirects=True) as browser,
     ):
         try:
-            until(lambda: lab.poll() is not None or answers(browser, f"{address}/api"), timeout=60)
+            until(lambda: lab.poll() is not None or answers(browser, f"{address}/api"))
             assert lab.poll() is None, lab.stdout.read()
             assert browser.get(f"{address}/").url.path == f"/lab/tree/{LESSON}"
             assert browser.get(f"{address}/api/contents/{LESSON}").json()["path"] == LESSON

@@ -61,7 +61,7 @@ def test_a_paused_process_keeps_what_it_is_given_and_answers_it_when_it_goes_on(
         assert not future.done()
         echo.resume(0)
         assert echo[0].state == "running"
-        assert future.result(30) == "hello"
+        assert future.result(60) == "hello"
 
 
 def test_a_pause_lasts_however_often_it_is_asked_for_and_so_does_its_end(lab):
@@ -92,7 +92,7 @@ def test_a_paused_process_that_is_told_to_stop_answers_first_what_it_has_taken(l
         waiting.pause(0)
         waiting[0].terminate()
         pipe.write_text("done all the same")
-        assert future.result(30) == "done all the same"
+        assert future.result(60) == "done all the same"
         waiting.stop_one(0)
         assert (waiting[0].state, waiting[0].exitcode) == ("stopped", 0)
 
@@ -107,7 +107,7 @@ def test_a_process_that_was_told_to_stop_is_not_paused_or_it_would_never_end(lab
         with pytest.raises(LabError, match="Waiting-0 was asked to stop"):
             waiting.pause(0)
         pipe.write_text("done")
-        assert future.result(30) == "done"
+        assert future.result(60) == "done"
 
 
 def test_a_paused_process_can_be_killed_and_its_request_goes_to_another(lab):
@@ -118,7 +118,7 @@ def test_a_paused_process_can_be_killed_and_its_request_goes_to_another(lab):
         other = echo.start_one()
         echo.kill(0)
         assert (echo[0].state, echo[0].exitcode) == ("dead", -signal.SIGKILL)
-        assert future.result(30) == "hello"
+        assert future.result(60) == "hello"
         assert future.worker == other.name
 
 

@@ -74,7 +74,7 @@ def test_a_killed_worker_and_its_heir_are_in_the_story(lab):
         lab.wait_for("naps", unacked=1)
         workers.kill(0)
         with Workers(Awake, count=1):
-            assert future.result(30) == "awake"
+            assert future.result(60) == "awake"
             lab.wait_for("naps", ready=0, unacked=0)
     (request,) = story.requests
     assert [(d.to, d.outcome, d.redelivered) for d in request.deliveries] == [
@@ -85,7 +85,7 @@ def test_a_killed_worker_and_its_heir_are_in_the_story(lab):
 def test_a_poison_request_is_followed_into_the_dead_letter_queue_of_a_quorum_queue(lab, serve):
     serve(RpcServer("fragile", int, on_error="dead-letter", max_deliveries=2, queue_type="quorum"))
     with RpcClient("fragile") as client, lab.record() as story:
-        assert client.submit("poison").exception(30)
+        assert client.submit("poison").exception(60)
         lab.wait_for("fragile.dead", ready=1)
         lab.connect("tester").channel().basic_get("fragile.dead", auto_ack=True)
     assert "fragile.dead" in " ".join(row["queue"] for row in story.table())

@@ -398,7 +398,7 @@ def test_closing_wakes_another_thread_that_waits(lab, halting):
         until(lambda: taken)
         replies.close()
         replies.close()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
         assert taken == ["1"]
 

@@ -123,7 +123,7 @@ def test_a_process_goes_from_idle_to_working_and_back_and_what_it_did_is_counted
     assert board.table()[name]["state"] == "working on request 1"
     until(lambda: row(board, name)[1:4] == ["working on request 1 for 1 s", "0", "0"])
     gate.touch()
-    assert future.result(30) == "done"
+    assert future.result(60) == "done"
     lab.wait_for("held", unacked=0)
     assert board.table()[name] == {"name": name, "state": "idle", "done": 1, "redelivered": 0}
     until(lambda: row(board, name)[1:4] == ["idle", "1", "0"])
@@ -137,7 +137,7 @@ def test_what_a_killed_process_worked_on_is_redelivered_to_another(board, client
     assert board.table()[first]["state"] == "dead"
     second = until(lambda: [name for name in [busy(board)] if name != first])[0]
     gate.touch()
-    assert future.result(30) == "done"
+    assert future.result(60) == "done"
     lab.wait_for("held", unacked=0)
     assert board.table()[second] == {"name": second, "state": "idle", "done": 1, "redelivered": 1}
     assert board.table()[first] == {"name": first, "state": "dead", "done": 0, "redelivered": 0}
@@ -151,7 +151,7 @@ def test_a_paused_process_says_what_it_holds_and_goes_on_with_it(board, client, 
     gate.touch()
     assert not future.done()
     board.resume(name)
-    assert future.result(30) == "done"
+    assert future.result(60) == "done"
     lab.wait_for("held", unacked=0)
     assert states(board.wait()) == ["idle", "idle"]
 
@@ -182,7 +182,7 @@ def test_a_process_that_finishes_its_work_before_it_stops_says_so(board, client,
     board.stop(name)
     until(lambda: board.table()[name]["state"] == "stopping")
     gate.touch()
-    assert future.result(30) == "done"
+    assert future.result(60) == "done"
     assert board.wait().table()[name]["state"] == "stopped"
 
 
@@ -310,7 +310,7 @@ def test_two_boards_of_the_same_workers_show_the_same(board, held, client, gate)
 
 def test_what_happened_before_the_board_was_made_is_counted(held, client, gate, lab):
     gate.touch()
-    assert [client.submit(str(gate)).result(30) for _ in range(4)] == ["done"] * 4
+    assert [client.submit(str(gate)).result(60) for _ in range(4)] == ["done"] * 4
     lab.wait_for("held", unacked=0)
     held.kill(0)
     board = WorkerBoard(held)
@@ -337,7 +337,7 @@ def test_what_a_service_looks_up_in_its_memory_is_no_work(lab):
             lab.wait_for("echo", unacked=1)
             second.start_one()
             first.kill(0)
-            assert future.result(30) == "hello"
+            assert future.result(60) == "hello"
         lab.wait_for("echo", ready=0, unacked=0)
         assert "echo.answered" in {event.queue for event in list(lab.tap.events) if event.name == "Basic.Deliver"}
         assert board.table()["Second-0"] == {"name": "Second-0", "state": "idle", "done": 1, "redelivered": 1}
@@ -371,7 +371,7 @@ def test_a_worker_whose_connection_breaks_is_followed_to_the_next_one(board, hel
     lab.tap.cut(name)
     until(lambda: sum(board.table().column("redelivered")) == 1)
     gate.touch()
-    assert future.result(30) == "done"
+    assert future.result(60) == "done"
     lab.wait_for("held", ready=0, unacked=0)
     until(lambda: states(board) == ["idle", "idle"])
     assert sum(board.table().column("done")) == 1

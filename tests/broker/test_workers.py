@@ -44,7 +44,7 @@ def test_arguments_go_to_each_server_and_processes_are_named_and_numbered(lab):
         assert parrots.names == ["Parrot-0", "Parrot-1"]
         assert len(set(parrots.pids)) == 2
         answers = [client.submit(str(n)) for n in range(20)]
-        assert [future.result(10) for future in answers] == [str(n) for n in range(20)]
+        assert [future.result(60) for future in answers] == [str(n) for n in range(20)]
         assert {future.worker for future in answers} == {"Parrot-0", "Parrot-1"}
         rows = [(row["name"], row["pid"], row["state"]) for row in parrots.table()]
         assert rows == [(name, pid, "running") for name, pid in zip(parrots.names, parrots.pids, strict=True)]

@@ -80,7 +80,7 @@ def test_what_a_killed_process_was_working_on_is_done_by_another(lab):
             stuck.kill(0)
             assert (stuck[0].state, stuck[0].exitcode) == ("dead", -signal.SIGKILL)
             assert stuck.pids == []
-            assert future.result(30) == "hello"
+            assert future.result(60) == "hello"
             assert future.worker == "Echo-0"
             assert deliveries(lab) == [("Echo-0", True)]
 
@@ -102,7 +102,7 @@ def test_a_process_that_is_told_to_stop_answers_first_what_it_has_taken(lab, tmp
         waiting.wait_for_lines("working")
         waiting[0].terminate()
         pipe.write_text("done all the same")
-        assert future.result(30) == "done all the same"
+        assert future.result(60) == "done all the same"
         waiting.stop()
         assert (waiting[0].state, waiting[0].exitcode) == ("stopped", 0)
         lab.wait_for("echo", ready=0, unacked=0, consumers=0)
@@ -111,10 +111,10 @@ def test_a_process_that_is_told_to_stop_answers_first_what_it_has_taken(lab, tmp
 def test_a_process_that_is_told_to_stop_under_load_hands_back_what_it_has_not_begun(lab):
     with Workers(Many, count=2) as many, RpcClient("echo") as client:
         futures = [client.submit(str(number), timeout=60) for number in range(2000)]
-        futures[100].result(30)
+        futures[100].result(60)
         many[0].terminate()
-        assert [future.result(30) for future in futures] == [str(number) for number in range(2000)]
-        many[0].join(10)
+        assert [future.result(60) for future in futures] == [str(number) for number in range(2000)]
+        many[0].join(60)
         assert (many[0].state, many[0].exitcode) == ("stopped", 0)
         assert client.stats.duplicate == 0
 
@@ -148,7 +148,7 @@ def test_a_server_that_was_told_to_stop_before_it_started_comes_to_an_end(lab):
     server.stop()
     running = threading.Thread(target=server.start, daemon=True)
     running.start()
-    running.join(10)
+    running.join(60)
     assert not running.is_alive()
 
 

@@ -78,7 +78,7 @@ def serving(lessons: Path, settings: Path) -> Iterator[str]:
         [sys.executable, "-m", "rpclab", "lab", str(lessons), *options],
         cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:
-        until(lambda: _answers(address) or process.poll() is not None, timeout=60)
+        until(lambda: _answers(address) or process.poll() is not None)
         assert process.poll() is None, "JupyterLab ended instead of starting"
         yield address
         process.send_signal(signal.SIGTERM)

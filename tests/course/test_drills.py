@@ -91,7 +91,7 @@ SIGNS = {
     "c": lambda drill: any(m.replies and m.deliveries[-1].outcome == HELD for m in requests(drill)),
     "d": lambda drill: any(len(message.deliveries) > 1 for message in requests(drill)),
     "e": lambda drill: drill.client.stats.late > 0,
-    "f": lambda drill: isinstance(drill.client.submit(1, 1).exception(10), rpclab.Blocked),
+    "f": lambda drill: isinstance(drill.client.submit(1, 1).exception(60), rpclab.Blocked),
 }
 
 

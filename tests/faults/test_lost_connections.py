@@ -32,7 +32,7 @@ def test_calls_in_flight_end_at_once_with_their_connection_and_the_next_call_ope
             began = time.monotonic()
             for call in calls:
                 with pytest.raises(ConnectionLost):
-                    call.result(5)
+                    call.result(60)
             delays.append(time.monotonic() - began)
             assert pending(client) == 0
         assert min(delays) < 0.1
@@ -50,7 +50,7 @@ def test_a_server_whose_connection_is_cut_connects_again_and_answers_what_it_had
         lab.tap.cut("Shouter-0")
         workers.wait_for_lines("connecting again")
         gate.open()
-        assert call.result(10) == "HELLO"
+        assert call.result(60) == "HELLO"
         assert client.call("again") == "AGAIN"
         assert workers.wait_for_lines("took 'hello'", 2)[1] == "took 'hello', redelivered=True"
         assert workers.pids == pids
@@ -121,7 +121,7 @@ def test_a_request_that_its_client_sends_again_meanwhile_is_done_once(lab, gate)
         call = client.submit(gate.held("hello"))
         workers.wait_for_lines("came again while this process has it in hand")
         gate.open()
-        assert call.result(10) == "HELLO"
+        assert call.result(60) == "HELLO"
         lab.wait_for(QUEUE, ready=0, unacked=0)
         assert len(workers.wait_for_lines("works on")) == 1
         assert client.stats.duplicate == 0
@@ -179,7 +179,7 @@ def test_silence_is_noticed_and_long_work_is_not_mistaken_for_it(lab, gate):
         began = time.monotonic()
 
         # 16: a server that works in the connection's thread loses the request, again and again; `RpcServer` does not.
-        assert kept.result(30) == "DONE"
+        assert kept.result(60) == "DONE"
         assert len(threaded.wait_for_lines("took")) == len(threaded.wait_for_lines("started on queue")) == 1
         naive.wait_for_lines("connection lost", 2, timeout=30)
         lab.wait_for("naive", ready=1, unacked=0)
@@ -191,7 +191,7 @@ def test_silence_is_noticed_and_long_work_is_not_mistaken_for_it(lab, gate):
         assert keeping.stats.duplicate == 0
 
         # 15: neither a client nor a server waits forever for a peer that vanished silently.
-        assert isinstance(unanswered.exception(30), ConnectionLost)
+        assert isinstance(unanswered.exception(60), ConnectionLost)
         assert ends[0] - began < NOTICED_SECONDS
         frozen_worker.wait_for_lines("connecting again", timeout=30)
         assert time.monotonic() - began < NOTICED_SECONDS + 1

@@ -198,7 +198,7 @@ def test_a_server_whose_queue_has_other_arguments_names_the_one_that_differs_and
     stranger.channel.queue_declare(QUEUE, durable=True, arguments={"x-max-length": 10})
     with pytest.raises(QueueArgumentsDiffer, match=rf"(?s)'{QUEUE}'.*'x-max-length'.*{BOTH_REMEDIES}"):
         RpcServer(QUEUE, str.upper)
-    until(lambda: [link.name for link in lab.tap.links()] == ["stranger"], timeout=5)
+    until(lambda: [link.name for link in lab.tap.links()] == ["stranger"])
     with pytest.raises(WorkerFailed, match=rf"(?s)QueueArgumentsDiffer.*'x-max-length'.*{BOTH_REMEDIES}"):
         Workers(Shouter, count=1)
     lab.delete(QUEUE)

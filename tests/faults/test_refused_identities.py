@@ -52,7 +52,7 @@ def refused_with_one_attempt(lab, open_one, parameters, error: type[LabError], m
         open_one(parameters)
     assert raised.type is error
     assert attempts() == before + 1
-    until(lambda: not lab.tap.links(), timeout=5)
+    until(lambda: not lab.tap.links())
 
 
 # 22

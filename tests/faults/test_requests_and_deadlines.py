@@ -57,7 +57,7 @@ def test_a_request_that_nobody_waits_for_any_more_never_reaches_a_worker(lab, st
     with RpcClient(QUEUE) as client:
         stale = [client.submit(f"stale {number}", timeout=0.3) for number in range(5)]
         lab.wait_for(QUEUE, ready=0)
-        assert all(isinstance(future.exception(5), RpcTimeout) for future in stale)
+        assert all(isinstance(future.exception(60), RpcTimeout) for future in stale)
         with Workers(Shouter, count=1) as workers:
             assert client.call("fresh") == "FRESH"
             assert workers.wait_for_lines("took") == ["took 'fresh', redelivered=False"]
@@ -70,13 +70,13 @@ def test_a_reply_after_the_deadline_is_counted_late_and_never_answers_a_later_ca
         for number, kind in enumerate(REPLY_KINDS):
             gate.path.unlink(missing_ok=True)
             with RpcClient(QUEUE, reply=kind) as client:
-                slow = client.submit(gate.held("slow"), timeout=1)
+                slow = client.submit(gate.held("slow"), timeout=2)
                 workers.wait_for_lines("took 'slow'", number + 1)
-                assert isinstance(slow.exception(5), RpcTimeout)
+                assert isinstance(slow.exception(60), RpcTimeout)
                 later = client.submit("quick")
                 assert client.stats.late == 0
                 gate.open()
-                assert later.result(10) == "QUICK"
+                assert later.result(60) == "QUICK"
                 assert client.call("again") == "AGAIN"
                 assert (client.stats.late, client.stats.answered, client.stats.timed_out) == (1, 2, 1)
                 assert pending(client) == 0
@@ -104,7 +104,7 @@ def test_an_interrupt_ends_a_call_at_once_and_the_client_stays_usable(lab, gate)
             presser.join()
             gate.open()
             assert client.call("quick") == "QUICK"
-        assert min(delays) < 0.1
+        assert min(delays) < 1
         until(lambda: pending(client) == 0)
 
 
@@ -115,7 +115,7 @@ def test_a_timeout_says_that_the_request_waits_without_a_consumer(lab, stranger)
     with RpcClient(QUEUE) as client:
         calls = [client.submit("hello", timeout=0.3) for _ in range(2)]
         for call in calls:
-            assert str(call.exception(5)) == (
+            assert str(call.exception(60)) == (
                 "No reply within 0.3 s. The broker took the request. Queue 'shout' has 2 ready messages and no "
                 "consumer: start its server."
             )
@@ -125,18 +125,18 @@ def test_a_timeout_says_that_the_request_waits_without_a_consumer(lab, stranger)
 
 def test_a_timeout_says_that_a_server_has_probably_taken_the_request(lab, gate):
     with Workers(Shouter, count=1) as workers, RpcClient(QUEUE) as client:
-        call = client.submit(gate.held("slow"), timeout=1)
+        call = client.submit(gate.held("slow"), timeout=2)
         workers.wait_for_lines("took 'slow'")
-        waiting = client.submit("next", timeout=1)
+        waiting = client.submit("next", timeout=2)
         assert "The broker took the request. Queue 'shout' has 1 ready message and 1 consumer: the request may still " \
-            "be waiting for its turn." in str(waiting.exception(5))
-        assert "1 ready message" in str(call.exception(5)) or "no ready message" in str(call.exception(5))
+            "be waiting for its turn." in str(waiting.exception(60))
+        assert "1 ready message" in str(call.exception(60)) or "no ready message" in str(call.exception(60))
         gate.open()
         assert client.call("again") == "AGAIN"
         gate.path.unlink()
-        call = client.submit(gate.held("slow"), timeout=1)
-        assert str(call.exception(5)) == (
-            "No reply within 1 s. The broker took the request. Queue 'shout' has no ready message and 1 consumer: a "
+        call = client.submit(gate.held("slow"), timeout=2)
+        assert str(call.exception(60)) == (
+            "No reply within 2 s. The broker took the request. Queue 'shout' has no ready message and 1 consumer: a "
             "server has probably taken the request."
         )
         gate.open()
@@ -150,7 +150,7 @@ def test_a_timeout_says_that_the_queue_was_deleted(lab, stranger):
             call = client.submit("hello", timeout=2)
             lab.wait_for(QUEUE, ready=1)
             lab.delete(QUEUE)
-            assert str(call.exception(5)) == (
+            assert str(call.exception(60)) == (
                 "No reply within 2 s. The broker took the request. There is no queue 'shout' any more: it was "
                 "deleted, or expired."
             )
@@ -161,13 +161,13 @@ def test_a_timeout_says_that_replies_came_which_match_no_request(lab, stranger):
     with RpcClient(QUEUE) as client:
         stranger.send(lab.queues()["callback queue of RpcClient"]["queue"], "before the call", correlation_id=None)
         until(lambda: client.stats.unknown == 1)
-        call = client.submit("hello", timeout=1)
+        call = client.submit("hello", timeout=3)
         lab.wait_for(QUEUE, ready=1)
         _, properties, _ = stranger.channel.basic_get(QUEUE, auto_ack=True)
         stranger.send(properties.reply_to, "HELLO", correlation_id=None)
         stranger.send(properties.reply_to, "HELLO", correlation_id="another")
-        assert str(call.exception(5)) == (
-            "No reply within 1 s. The broker took the request. Queue 'shout' has no ready message and no consumer: no "
+        assert str(call.exception(60)) == (
+            "No reply within 3 s. The broker took the request. Queue 'shout' has no ready message and no consumer: no "
             "server is running now. 1 reply without a correlation id came during the call: a server must copy it from "
             "the request. 1 reply with an unknown correlation id came during the call."
         )

@@ -141,7 +141,7 @@ for _ in range(6):
         return "mixed-frames" in {finding.rule for finding in lab.diagnose()}
 
     # Sometimes pika itself fails before the frames of two threads are mixed.
-    until(mixed, timeout=60)
+    until(mixed)
 
 
 def test_a_connection_that_is_opened_before_the_fork(lab, run, told):
