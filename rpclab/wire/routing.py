@@ -97,9 +97,9 @@ class Routing:
             return self._connection_ended(event.link.number)
         if type(event.method) in _REQUESTS:
             self._asked[channel].append(event.method)
-            return self._answered(event, channel, None) if getattr(event.method, "nowait", False) else []
+            return self._unanswered(channel)
         if type(event.method) in _ANSWERS:
-            return self._answered(event, channel, event.method)
+            return self._applied(channel, event.method) + self._unanswered(channel)
         if isinstance(event.method, spec.Channel.Close):
             self._asked.pop(channel, None)
             self._last_declared.pop(channel, None)
@@ -163,12 +163,19 @@ class Routing:
                 queues |= self._reached(binding.destination, key, headers, passed)
         return queues
 
-    def _answered(self, event: Event, channel: Channel, answer: Method | None) -> list[Emptied]:
+    def _applied(self, channel: Channel, answer: Method | None) -> list[Emptied]:
         """Apply the channel's first open command: the broker answers commands in their order."""
         if not self._asked.get(channel):
             return []
         asked = self._asked[channel].popleft()
         return _REQUESTS[type(asked)](self, asked, channel, answer) or []
+
+    def _unanswered(self, channel: Channel) -> list[Emptied]:
+        """Apply the commands that ask for no answer, up to one that waits for its own."""
+        emptied = []
+        while self._asked.get(channel) and getattr(self._asked[channel][0], "nowait", False):
+            emptied += self._applied(channel, None)
+        return emptied
 
     def _declare(self, asked: spec.Queue.Declare, channel: Channel, answer: spec.Queue.DeclareOk | None) -> None:
         name = answer.queue if answer else asked.queue

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from pika import spec
+from pika import BasicProperties, spec
 
 from rpclab.wire.events import Event, Link
 from rpclab.wire.registry import Registry
@@ -13,8 +13,8 @@ class Conversation:
     def __init__(self, registry: Registry, number: int, name: str):
         self._registry, self._link = registry, Link(number, name)
 
-    def says(self, method, channel: int = 1) -> None:
-        self._registry.take(Event(0.0, self._link, channel, True, method))
+    def says(self, method, channel: int = 1, *content) -> Event:
+        return self._registry.take(Event(0.0, self._link, channel, True, method, *content))
 
     def hears(self, method, channel: int = 1) -> None:
         self._registry.take(Event(0.0, self._link, channel, False, method))
@@ -116,6 +116,14 @@ def test_a_closed_channel_takes_its_consumers_and_no_others(registry, client, se
     getattr(server, speaker)(spec.Channel.Close(404, "NOT_FOUND", 0, 0), channel=1)
     assert registry.consumers("addition") == 2
     assert server.source_of("a", channel=1) is None
+
+
+def test_a_command_that_asks_for_no_answer_is_not_taken_for_one_that_waits_for_its_own(client):
+    client.says(spec.Queue.Declare(queue="", exclusive=True))
+    client.says(spec.Queue.Bind(queue="", exchange="amq.fanout", nowait=True))
+    client.hears(spec.Queue.DeclareOk(queue="amq.gen-abc"))
+    published = client.says(spec.Basic.Publish(exchange="amq.fanout"), 1, BasicProperties(), b"")
+    assert published.queues == ("amq.gen-abc",)
 
 
 def test_a_refused_declaration_does_not_shift_those_after_it(registry, client):
