@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import cloudpickle
 import pytest
 
-from rpclab import Lab
+from rpclab import Lab, RpcServer
 
 
 def _lab_name(topic: str, worker_id: str) -> str:
@@ -71,3 +71,17 @@ def serve(lab: Lab) -> Iterator[Callable]:
             return server
 
         yield start
+
+
+@pytest.fixture
+def shout(serve) -> RpcServer:
+    """A service on queue "shout" that answers in capitals."""
+    return serve(RpcServer("shout", str.upper, prefetch=100))
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Something a handler can wait for; opened at the end in any case."""
+    event = threading.Event()
+    yield event
+    event.set()

@@ -3,7 +3,7 @@
 # once as Debian configures RabbitMQ, and once as strict as its makers do.
 #
 #   make matrix                                      everything, twice; this takes a while
-#   make matrix TEST_ARGS="-n 2 tests/unit tests/course"
+#   make matrix TEST_ARGS="-n 2 tests/without_broker tests/course"
 #   make matrix MODES=strict
 #
 # It needs Linux, root, debootstrap, git, 3 GB of disk and the internet. The tree stays, to be used again, in TREE,

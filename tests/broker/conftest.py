@@ -1,27 +1,11 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from rpclab import RpcServer
 from rpclab.broker import compose, node
-
-
-@pytest.fixture
-def shout(serve) -> RpcServer:
-    """A service on queue "shout" that answers in capitals."""
-    return serve(RpcServer("shout", str.upper, prefetch=100))
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Something a handler can wait for; opened at the end in any case."""
-    event = threading.Event()
-    yield event
-    event.set()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Bytes that really crossed a lab's connections, written down once, so that stories can be told without a broker.
 
-``python tests/unit/recording.py`` makes the recordings again.
+``python tests/without_broker/recording.py`` makes the recordings again.
 """
 
 from __future__ import annotations
