@@ -180,7 +180,7 @@ def _wait_until_up(nodes: Sequence[Node]) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
     for node in nodes:
         again = False
-        while not (node.answers() and _in_cluster(node)):
+        while not (node.answers() and _is_managed(node)):
             ended = node.process() is None
             if ended or time.monotonic() > deadline:
                 said = last_words(node.name, node.number)
@@ -194,14 +194,13 @@ def _wait_until_up(nodes: Sequence[Node]) -> None:
             time.sleep(0.05)
 
 
-def _in_cluster(node: Node) -> bool:
-    """Return whether all started nodes of a cluster know that this one is running."""
-    if not node.number:
-        return True
-    names = {erlang_name(other.number) for other in recorded(node.name) if other.process()}
-    # Until it has read its users, it refuses all of them.
+def _is_managed(node: Node) -> bool:
+    """Return whether its HTTP API works; in a cluster, whether all started nodes know that this one is running."""
+    names = {erlang_name(other.number) for other in recorded(node.name) if other.process()} if node.number else set()
+    # Until it has read its users, it refuses all of them, and RabbitMQ 4.3 opens its ports before it has an overview.
     with Management(node.own_address()) as api, suppress(LabError):
-        return names <= {known["name"] for known in api.get("nodes") or () if known["running"]}
+        api.fetch("overview")
+        return names <= {known["name"] for known in api.fetch("nodes") if known["running"]}
     return False
 
 
