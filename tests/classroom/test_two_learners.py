@@ -109,7 +109,8 @@ def test_the_shared_virtual_host_takes_none_either(pair):
 def test_the_api_refuses(anna_asks, ben, api, method, path, body):
     before = api.get("queues", ben, disable_stats="true", enable_queue_totals="true")
     answer = anna_asks.request(method, f"/{path.format(ben=quote(ben, safe=''))}", json=body)
-    assert answer.status_code in (401, 403), answer.text
+    # RabbitMQ 4.3 does not even say that the other's virtual host exists.
+    assert answer.status_code in (401, 403, 404), answer.text
     assert api.get("queues", ben, disable_stats="true", enable_queue_totals="true") == before
 
 
@@ -123,7 +124,8 @@ def test_lists_of_everything_have_nothing_of_the_other(anna_asks, ben, api, pair
             assert "diary" not in text, kind
             assert '"pair-ben' not in text, kind
         until(lambda: api.get("consumers", ben))
-        assert anna_asks.get(f"/consumers/{ben}").json() == []
+        answer = anna_asks.get(f"/consumers/{ben}")
+        assert answer.status_code == 404 or answer.json() == []
         connection.channel().queue_delete("mine")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import aio_pika
+import denied
 import pytest
 from aio_pika.patterns import RPC
 from faststream.rabbit import RabbitBroker
@@ -212,6 +213,7 @@ async def _aio_pika(url: str) -> None:
         assert await asyncio.gather(*(asking.proxy.multiply(x=2, y=y) for y in range(20))) == list(range(0, 40, 2))
 
 
+@denied.aio_pikas_rpc
 def test_aio_pikas_rpc(lab):
     awaited(_aio_pika(lab.url.split("?")[0]))
     nothing_wrong(lab, 40)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 
+import denied
 import psutil
 import pytest
 from commands import COMMAND, program, tapped
@@ -81,6 +82,7 @@ def test_a_program_finds_the_address_in_a_variable_of_any_name(watch, start, url
     assert watch(url, "--env", "MY_BROKER", "--", *program("client", "1,1")).ended() == 3
 
 
+@denied.aio_pikas_rpc
 def test_the_rpc_of_aio_pika_is_shown_and_nothing_is_wrong_with_it(watch, url):
     watching = watch(url, "--", *program("rpc_of_aio_pika"))
     assert watching.ended() == 0
@@ -121,6 +123,7 @@ def test_the_case_study_is_told_its_mistakes_and_nothing_else(watch, start, url,
     assert {one["rule"] for one in findings} == {"missing-correlation-id", "reply-queue-without-consumer"}
 
 
+@denied.aio_pikas_rpc
 def test_findings_of_a_gravity_that_is_asked_for_make_the_exit_code_1(watch, url):
     assert watch(url, "--exit-code", "--", *program("case_study", "client")).ended() == 1
     assert watch(url, "--exit-code", "warning", "--", *program("rpc_of_aio_pika")).ended() == 0
