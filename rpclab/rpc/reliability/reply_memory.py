@@ -30,7 +30,7 @@ AGAIN_SECONDS = 0.2
 REQUEST = "x-rpclab-request"
 # What passes: the stream has no leader at present, or its replica on the node is not up. Any other refusal would be
 # repeated.
-NO_LEADER, NO_REPLICA = 404, "does not have a replica on the local node"
+NO_LEADER, NO_REPLICA = 404, "replica on the local node"  # RabbitMQ 4.3 says "running replica"
 # What a kept reply costs besides its own bytes, roughly.
 ENTRY_BYTES = 500
 
