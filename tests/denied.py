@@ -6,7 +6,9 @@ import os
 
 import pytest
 
+from rpclab.broker.node_files import EXTRA_CONFIGURATION
+
 aio_pikas_rpc = pytest.mark.skipif(
-    "RPCLAB_NODE_CONFIG" in os.environ,
+    EXTRA_CONFIGURATION in os.environ,
     reason="aio-pika's RPC declares a queue that is neither durable nor exclusive, and this broker denies those",
 )

@@ -60,6 +60,13 @@ def anna_asks(pair) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def refusals(api) -> set[int]:
+    """The status codes of a refusal; since RabbitMQ 4.3 it may be that the other's virtual host is not found."""
+    version = tuple(map(int, api.fetch("overview")["rabbitmq_version"].split(".")[:2]))
+    return {401, 403} | ({404} if version >= (4, 3) else set())
+
+
 def test_each_has_a_lab_of_the_same_name(pair, ben, as_learner):
     as_learner(pair[0])
     with Lab("publishing") as lab:
@@ -106,15 +113,14 @@ def test_the_shared_virtual_host_takes_none_either(pair):
     ("GET", "permissions", None),
     ("GET", "definitions", None),
 ])
-def test_the_api_refuses(anna_asks, ben, api, method, path, body):
+def test_the_api_refuses(anna_asks, ben, api, refusals, method, path, body):
     before = api.get("queues", ben, disable_stats="true", enable_queue_totals="true")
     answer = anna_asks.request(method, f"/{path.format(ben=quote(ben, safe=''))}", json=body)
-    # RabbitMQ 4.3 does not even say that the other's virtual host exists.
-    assert answer.status_code in (401, 403, 404), answer.text
+    assert answer.status_code in refusals, answer.text
     assert api.get("queues", ben, disable_stats="true", enable_queue_totals="true") == before
 
 
-def test_lists_of_everything_have_nothing_of_the_other(anna_asks, ben, api, pair):
+def test_lists_of_everything_have_nothing_of_the_other(anna_asks, ben, api, pair, refusals):
     until(lambda: [each for each in api.get("connections") if each.get("user") == "pair-ben"])
     with connect(broker_of(pair[0]).parameters("pair-anna.1")) as connection:
         connection.channel().queue_declare("mine", durable=True)
@@ -125,7 +131,7 @@ def test_lists_of_everything_have_nothing_of_the_other(anna_asks, ben, api, pair
             assert '"pair-ben' not in text, kind
         until(lambda: api.get("consumers", ben))
         answer = anna_asks.get(f"/consumers/{ben}")
-        assert answer.status_code == 404 or answer.json() == []
+        assert answer.status_code in refusals or answer.json() == []
         connection.channel().queue_delete("mine")
 
 
@@ -133,10 +139,11 @@ def test_the_others_connections_cannot_be_closed(anna_asks, ben, api):
     def bens() -> list[str]:
         return [each["name"] for each in api.get("connections") if each.get("user") == "pair-ben"]
 
-    found = until(bens)
-    answer = anna_asks.delete(f"/connections/{quote(found[0], safe='')}")
+    until(lambda: len(bens()) == 1)
+    (found,) = bens()
+    answer = anna_asks.delete(f"/connections/{quote(found, safe='')}")
     assert answer.status_code in (401, 403)
-    assert bens() == found
+    assert bens() == [found]
 
 
 def test_a_queue_of_the_same_name_is_another_queue(pair, ben, api):
