@@ -31,6 +31,8 @@ class Stranger:
     def __init__(self, lab: Lab):
         self._connection = lab.connect("stranger")
         self.channel = self._connection.channel()
+        # What is confirmed is in its queue: one that is empty then has been worked off, and is not yet to be filled.
+        self.channel.confirm_delivery()
         self.queue = self.channel.queue_declare("", exclusive=True).method.queue
         self.replies: list[tuple[pika.BasicProperties, bytes]] = []
         self.channel.basic_consume(self.queue, self._take, auto_ack=True)

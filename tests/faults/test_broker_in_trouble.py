@@ -325,6 +325,7 @@ def test_a_clients_own_queue_that_keeps_rejecting_holds_a_worker_up_once(own_lab
     own_lab.wait_for(QUEUE, consumers=1)
     with own_lab.connect() as connection:
         channel = connection.channel()
+        channel.confirm_delivery()
         full = {"x-max-length": 1, "x-overflow": "reject-publish"}
         name = channel.queue_declare("", exclusive=True, arguments=full).method.queue
         channel.basic_publish("", name, b"first")
