@@ -42,7 +42,7 @@ class Scenario:
             function, arguments = cloudpickle.loads(self._payload)
             outcome = {"returned": _repr(function(*arguments))}
         except BaseException as error:  # noqa: BLE001  every error is reported to its author
-            outcome = _reported(error, self._files)
+            outcome = _reported(_cause(error), self._files)
         report(f"\n{OUTCOME}{json.dumps(outcome)}\n")
 
 
@@ -64,6 +64,14 @@ def consume(on_request: Callable, queue: str, prefetch: int = 1) -> None:
         channel.basic_qos(prefetch_count=prefetch)
         channel.basic_consume(queue, on_request)
         channel.start_consuming()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the exit that an error came up in, if it did: one in the middle of pika's work fails its assertions."""
+    earlier: BaseException | None = error
+    while earlier and not isinstance(earlier, SystemExit):
+        earlier = earlier.__context__
+    return earlier or error
 
 
 def _reported(error: BaseException, files: dict[tuple[str, int], str]) -> dict:

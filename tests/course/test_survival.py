@@ -25,6 +25,10 @@ ANSWERS = {
     "hangs": ("while True: pass", "`1,2` was never acknowledged or rejected.*Ready behind it: 2"),
     "raises": ("raise LookupError('no such thing')", r"raised `LookupError: no such thing` in `on_request`, at `raise"),
     "leaves politely": ("import sys; sys.exit(3)", "called `sys.exit` in `on_request`"),
+    "stumbles as it leaves": (
+        "import contextlib, sys\n    with contextlib.ExitStack() as ended:\n"
+        "        ended.callback(lambda: [][0])\n        sys.exit(3)", "called `sys.exit` in `on_request`",
+    ),
     "leaves at once": ("import os; os._exit(5)", r"ended silently \(exit code 5\)"),
     "kills itself": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"\(exit code -9\)"),
     "shouts": ("[print('x' * 500) for _ in range(5_000)]; raise KeyError('heard')", "raised `KeyError: 'heard'`"),
