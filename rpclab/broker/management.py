@@ -99,7 +99,7 @@ class Management:
 
     def _answer(self, method: str, url: str, **content: Any) -> httpx.Response:
         """Return the first node's answer; these requests may be repeated safely."""
-        failure: httpx.HTTPError = httpx.TransportError("no node was tried")
+        failures: dict[str, httpx.HTTPError] = {}
         for _ in range(len(self._nodes)):
             node = self._nodes[0]
             try:
@@ -107,12 +107,13 @@ class Management:
                     method, f"{node.management_url}{url}", auth=(node.username, node.password), **content
                 )
             except httpx.HTTPError as error:
-                failure = error
+                failures[node.management_url] = error
                 self._nodes.rotate(-1)
-        asked = ", ".join(sorted(node.management_url for node in self._nodes))
+        failure = failures[self._nodes[0].management_url]
+        each = "; ".join(f"{url} ({str(error) or type(error).__name__})" for url, error in sorted(failures.items()))
         parts = urlsplit(self._nodes[0].management_url)
         raise tls.explained(failure, parts.hostname or "", parts.port or 443) or BrokerUnavailable(
-            f"The management API at {asked} does not answer ({failure}). "
+            f"The management API does not answer: {each}. "
             "`python -m rpclab status` shows what is running; if the broker listens elsewhere, set RPCLAB_MANAGEMENT."
         ) from failure
 

@@ -33,6 +33,13 @@ class PageForEverything(NothingThere):
         self.wfile.write(b"<html>Log in, please</html>")
 
 
+class HangsUp(NothingThere):
+    """A node in trouble: it takes a request and closes the connection."""
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+
+
 @pytest.fixture(params=[NothingThere, PageForEverything])
 def elsewhere(request) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), request.param) as server:
@@ -49,6 +56,15 @@ def test_another_web_server_is_named_together_with_the_variable_that_led_to_it(e
     with Management(broker) as api, said as raised:
         api.fetch("whoami")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("elsewhere", [HangsUp], indirect=True)
+def test_of_a_cluster_each_node_is_named_with_what_it_did(elsewhere):
+    gone = Broker("amqp://127.0.0.1:1", "http://127.0.0.1:1", "private cluster")
+    broker = Broker("amqp://127.0.0.1:2", elsewhere, "private cluster", others=(gone,))
+    said = rf"{elsewhere} \(Server disconnected[^)]*\).*|http://127\.0\.0\.1:1 \([^)]*refused\).*"
+    with Management(broker) as api, pytest.raises(BrokerUnavailable, match=rf"(?:{said}){{2}}"):
+        api.fetch("whoami")
 
 
 def test_the_doctor_names_it_as_well(elsewhere, monkeypatch):
