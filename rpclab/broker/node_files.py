@@ -21,6 +21,8 @@ USER = "rpclab"
 SHARED = "node"
 MOST_NODES = 7
 PORTS = ("amqp_port", "management_port", "distribution_port")
+# Systems take higher ones for outgoing connections, and one of those could take the port of a node that is down.
+PORTS_TO_LISTEN_AT = range(20_000, 32_768)
 # Only folders that `prepare` has made contain it, and only they are deleted.
 MARK = ".rpclab-node"
 MARK_TEXT = "rpclab made this folder for a private RabbitMQ node. `python -m rpclab down` deletes it.\n"
@@ -184,12 +186,12 @@ def _make_folder(path: Path) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return free ports; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return ports that are free, in an order of chance: other labs may look for some at the same time."""
+    found: list[int] = []
+    for port in secrets.SystemRandom().sample(PORTS_TO_LISTEN_AT, len(PORTS_TO_LISTEN_AT)):
+        if len(found) == count:
+            break
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found

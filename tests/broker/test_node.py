@@ -24,6 +24,8 @@ from rpclab.broker.connect import connect
 from rpclab.broker.find import find
 from rpclab.broker.management import Management
 
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 A_NODE = node.Node("node", 0, 0.0, "/scripts", "secret", 1, 2, 3, 4)
 STARTER = "from rpclab.broker import node; print(node.start().pid)"
 
@@ -97,6 +99,11 @@ def test_all_of_its_listeners_are_on_loopback(own_node):
     ports = {own_node.amqp_port, own_node.management_port, own_node.distribution_port, own_node.epmd_port}
     assert {address.port for address in listening} == ports
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.skipif(not OUTGOING.exists(), reason="only Linux says so which ports it takes for outgoing connections")
+def test_no_outgoing_connection_takes_one_of_its_ports_while_it_is_down(own_node):
+    assert max(own_node.ports.values()) < int(OUTGOING.read_text().split()[0])
 
 
 def test_nobody_else_can_read_its_folder_or_its_secrets(own_node):
