@@ -21,7 +21,7 @@ USER = "rpclab"
 SHARED = "node"
 MOST_NODES = 7
 PORTS = ("amqp_port", "management_port", "distribution_port")
-# Systems take higher ones for outgoing connections, and one of those could take the port of a node that is down.
+# Outgoing connections get higher ports, so that none of them can take the port of a node that is down.
 PORTS_TO_LISTEN_AT = range(20_000, 32_768)
 # Only folders that `prepare` has made contain it, and only they are deleted.
 MARK = ".rpclab-node"
@@ -186,7 +186,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that are free, in an order of chance: other labs may look for some at the same time."""
+    """Return random free ports: other labs may look for some at the same time."""
     found: list[int] = []
     for port in secrets.SystemRandom().sample(PORTS_TO_LISTEN_AT, len(PORTS_TO_LISTEN_AT)):
         if len(found) == count:

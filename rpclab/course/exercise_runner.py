@@ -67,7 +67,7 @@ def consume(on_request: Callable, queue: str, prefetch: int = 1) -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the exit that an error came up in, if it did: one in the middle of pika's work fails its assertions."""
+    """Return the `SystemExit` behind an error, if there is one: raised inside pika, it can make an assertion fail."""
     earlier: BaseException | None = error
     while earlier and not isinstance(earlier, SystemExit):
         earlier = earlier.__context__

@@ -101,7 +101,7 @@ def test_all_of_its_listeners_are_on_loopback(own_node):
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
 
 
-@pytest.mark.skipif(not OUTGOING.exists(), reason="only Linux says so which ports it takes for outgoing connections")
+@pytest.mark.skipif(not OUTGOING.exists(), reason="only Linux lists its ports for outgoing connections here")
 def test_no_outgoing_connection_takes_one_of_its_ports_while_it_is_down(own_node):
     assert max(own_node.ports.values()) < int(OUTGOING.read_text().split()[0])
 

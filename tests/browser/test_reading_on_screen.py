@@ -47,5 +47,6 @@ def test_the_course_opens_on_the_first_lesson_in_a_layout_to_read_in(page: Page,
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("tab", name="Table of Contents").click()
     expect(page.locator(".jp-TableOfContents").get_by_text("A first message")).to_be_visible()
-    # Another test has saved this lesson: that no kernel has its widgets any more is no complaint of the next test's.
+    # Another test has saved this lesson with widgets. JupyterLab soon reports that they are gone, and the next test
+    # would take that for its own complaint.
     page.goto("about:blank")

@@ -31,7 +31,7 @@ class Stranger:
     def __init__(self, lab: Lab):
         self._connection = lab.connect("stranger")
         self.channel = self._connection.channel()
-        # What is confirmed is in its queue: one that is empty then has been worked off, and is not yet to be filled.
+        # A confirmed message is in its queue: if the queue is empty afterwards, a worker has taken it.
         self.channel.confirm_delivery()
         self.queue = self.channel.queue_declare("", exclusive=True).method.queue
         self.replies: list[tuple[pika.BasicProperties, bytes]] = []

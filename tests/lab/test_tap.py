@@ -199,7 +199,7 @@ def test_where_a_gatekeeper_ends_a_connection_exactly_that_has_passed_which_came
         return True
 
     with pytest.raises(AMQPError):
-        # Of what it has not confirmed, a broker may drop what came before the end of a connection.
+        # When a connection ends, the broker may drop messages that it has received and not yet confirmed.
         published_while(lab, end_at_the_third, *"abcdef", confirmed=True)
     assert bodies_in(lab, "addition") == [b"a", b"b"]
 

@@ -59,7 +59,7 @@ def test_another_web_server_is_named_together_with_the_variable_that_led_to_it(e
 
 
 @pytest.mark.parametrize("elsewhere", [HangsUp], indirect=True)
-def test_of_a_cluster_each_node_is_named_with_what_it_did(elsewhere):
+def test_the_error_says_why_each_node_of_a_cluster_does_not_answer(elsewhere):
     gone = Broker("amqp://127.0.0.1:1", "http://127.0.0.1:1", "private cluster")
     broker = Broker("amqp://127.0.0.1:2", elsewhere, "private cluster", others=(gone,))
     said = rf"{elsewhere} \(Server disconnected[^)]*\).*|http://127\.0\.0\.1:1 \([^)]*refused\).*"

@@ -50,5 +50,5 @@ if sys.argv[1] == "server":
 else:
     client = AddClient()
     client.add(3, 5)
-    # A broker may drop what it has received of a connection that ends without a word.
+    # The broker may drop what it has received if a connection ends without being closed.
     client.connection.close()
