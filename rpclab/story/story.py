@@ -28,6 +28,9 @@ KEPT = 12_000
 QUIET_SECONDS = 0.05
 PATIENCE_SECONDS = 0.5
 LONGEST_SECONDS = 5.0
+PAUSE_SECONDS = 0.01
+# Of one message. No message takes so many on a way that has an end.
+LOOP_STEPS = 100
 
 T = TypeVar("T")
 
@@ -65,11 +68,12 @@ class Story:
         self.journal = journal or Journal()
         self.shown = shown
         self._listeners: Listeners[Step] = Listeners()
-        self._follower = Follower(keep, self._listeners.tell)
+        self._follower = Follower(keep, self._stepped)
         self._follower.messages.update((message.number, message) for message in messages)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._last_event = time.monotonic()
+        self._last_news = time.monotonic()
+        self._in_a_loop = False
 
     @property
     def messages(self) -> list[Message]:
@@ -90,9 +94,15 @@ class Story:
     def take(self, event: Event) -> None:
         """Take the next event; events must come in the tap's order."""
         with self._lock:  # quicker than by way of the condition
+            self._in_a_loop = False
             if self._follower.take(event):
-                self._last_event = time.monotonic()
+                if not self._in_a_loop:
+                    self._last_news = time.monotonic()
                 self._changed.notify_all()
+
+    def _stepped(self, step: Step) -> None:
+        self._in_a_loop = len(step.message.steps) > LOOP_STEPS
+        self._listeners.tell(step)
 
     def listen(self, callback: Callable[[Step], None], *, past: bool = False) -> Callable[[], None]:
         """Call a function with each step of a message, when the message is up to date.
@@ -129,7 +139,8 @@ class Story:
     def settle(self, count: int | None = None) -> Story:
         """Wait until all deliveries are acknowledged and all requests answered.
 
-        It does not wait for what hangs on purpose: it returns half a second after the last event.
+        It does not wait for what hangs on purpose: it returns half a second after the last event. That a message goes
+        back and forth between a queue and a consumer for the hundredth time is no event.
 
         Parameters
         ----------
@@ -137,14 +148,17 @@ class Story:
             How many of the last messages to wait for; all if not given.
         """
         begun = time.monotonic()
-        with self._changed:
-            while True:
+        while True:
+            with self._changed:
                 now = time.monotonic()
                 patience = QUIET_SECONDS if self._is_settled(count) else PATIENCE_SECONDS
-                due = min(max(begun, self._last_event) + patience, begun + LONGEST_SECONDS)
+                due = min(max(begun, self._last_news) + patience, begun + LONGEST_SECONDS)
                 if now >= due:
                     return self
-                self._changed.wait(due - now)
+                more = self._changed.wait(due - now)
+            if more:
+                # Without the lock: there may be thousands of events a second, and `take` needs it for each.
+                time.sleep(PAUSE_SECONDS)
 
     def wait_for(self, condition: Callable[[], T | None], timeout: float, what: str = "this") -> T:
         """Return a condition's first true value; it is checked at each step of a message.

@@ -108,7 +108,11 @@ def complaints(page: Page) -> Iterator[None]:
 
 @pytest.fixture
 def themes(page: Page) -> Iterator[Callable[[], Iterator[str]]]:
-    """Return a function that goes through JupyterLab's themes: what is open is shown in one, then in the other."""
+    """Return a function that goes through JupyterLab's themes: what is open is shown in one, then in the other.
+
+    It begins with the one that is shown, because JupyterLab takes most of a second to change it.
+    """
+    names = ["Light", "Dark"]
 
     def chosen(name: str) -> str:
         page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name}")
@@ -116,7 +120,11 @@ def themes(page: Page) -> Iterator[Callable[[], Iterator[str]]]:
         expect(page.locator("#jupyterlab-splash")).to_have_count(0)
         return name.lower()
 
-    yield lambda: map(chosen, ("Dark", "Light"))
+    def each() -> Iterator[str]:
+        yield from map(chosen, tuple(names))
+        names.reverse()
+
+    yield each
     chosen("Light")
 
 

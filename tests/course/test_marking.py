@@ -56,7 +56,7 @@ def marked(tmp_path_factory) -> dict[tuple[str, str], tuple[str, str]]:
     hand_in(
         folder / "ben" / "04.ipynb", ack_after_work="class ReportServer:\n    import os\n    os._exit(3)",
         end_the_loop="def on_request(ch, method, properties, body):\n    while True:\n        pass",
-        own_channel="import itertools\nclass Archivist:\n    for _ in itertools.count():\n        pass",
+        own_channel="import time\nclass Archivist:\n    while True:\n        time.sleep(0.1)",
     )
     hand_in(
         folder / "carl" / "04.ipynb", ack_after_work="class ReportServer(rpclab.BaseServer:\n    ...", own_channel=None,

@@ -5,8 +5,12 @@ Each is run as a program, in processes of its own.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from waiting import until
+
+from rpclab.story import story
 
 CONNECT = """
 import os, sys, threading, time, uuid
@@ -267,7 +271,8 @@ serve(work)
     assert waiting.rule == "queue-without-consumer"
 
 
-def test_a_message_that_is_requeued_again_and_again(lab, run, told):
+def test_a_message_that_is_requeued_again_and_again(lab, run, told, monkeypatch):
+    monkeypatch.setattr(story, "LONGEST_SECONDS", 60.0)
     run(SERVER + """
 def work(channel, method, properties, body):
     channel.basic_nack(method.delivery_tag, requeue=True)
@@ -275,6 +280,10 @@ serve(work)
 """, "server")
     lab.wait_for("orders", consumers=1)
     run(ASK_ONE, "client")
+    until(lambda: any(len(message.deliveries) > 100 for message in lab.story.messages))
+    # The lab waits until all is quiet, but not for a loop to end.
+    with ThreadPoolExecutor(1) as asking:
+        asking.submit(lab.diagnose).result(timeout=30)
     (finding,) = told("requeue-loop")
     assert "server" in finding.title
 
