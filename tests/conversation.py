@@ -58,8 +58,9 @@ class Peer:
         self.says(spec.Basic.Consume(queue=queue, no_ack=auto_ack), channel=channel)
         self.hears(spec.Basic.ConsumeOk(consumer_tag=queue), channel=channel)
 
-    def declares(self, queue: str) -> None:
-        self.says(spec.Queue.Declare(queue=queue, durable=True))
+    def declares(self, queue: str, **arguments: str) -> None:
+        given = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self.says(spec.Queue.Declare(queue=queue, durable=True, arguments=given))
         self.hears(spec.Queue.DeclareOk(queue=queue))
 
     def declares_its_own(self, queue: str) -> None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from rpclab.findings.case import Case, Given, counted, grouped, of_channel, same_program, settled
-from rpclab.findings.rule import ERROR, HINT, Found, rule
-from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, LOST, REJECTED, REQUEST, REQUEUED
+from rpclab.findings.rule import ERROR, HINT, Evidence, Found, rule
+from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, LOST, REJECTED, REQUEST, REQUEUED, Message
 from rpclab.wire.records import CLIENT_GONE, Refusal
 
 # How long a worker may sit on messages without an acknowledgement before it is worth a hint.
@@ -166,18 +166,36 @@ def acked_unknown_tag(case: Case) -> Found:
 @rule(
     "acknowledgement-timeout", ERROR,
     title="{server} held {message} longer than the broker allows",
-    meaning="The broker closed the channel and requeued what it held. The work goes on, is done again by another "
-            "worker, and its acknowledgement fails.",
+    meaning="The broker {ended} and requeued what it held. The work goes on, is done again by another worker, and its "
+            "acknowledgement {late}.",
     cure="Make the work shorter, acknowledge and keep the state elsewhere, or raise consumer_timeout.",
     see="lesson 09, When things fail: held too long; clinic, Held too long",
 )
 def acknowledgement_timeout(case: Case) -> Found:
     for refusal in case.refusals:
         if refusal.code == 406 and "timed out" in refusal.text and "delivery acknowledgement" in refusal.text:
-            lost = [message for message, given in case.given.get(refusal.link, ())
-                    if given.outcome == LOST and given.channel == refusal.channel]
+            lost = _lost(case, refusal.link, refusal.channel)
             said = {"server": case.name(refusal.link), "message": lost[0].name if lost else "a message"}
-            yield said, [*case.saw(lost), case.broken(refusal)]
+            yield said | {"ended": "closed the channel", "late": "fails"}, [*case.saw(lost), case.broken(refusal)]
+    # From RabbitMQ 4.3 on, where the client understands it.
+    cancelled = (one for consumers in case.consumers.values() for one in consumers if one.cancelled_by_broker)
+    for consumer in cancelled:
+        declared = case.declared.get(consumer.queue)
+        quorum = declared is not None and declared.arguments.get("x-queue-type") == "quorum"
+        if quorum and (lost := _lost(case, consumer.link, consumer.channel, consumer.queue)):
+            said = {
+                "server": case.name(consumer.link), "message": lost[0].name, "late": "has no effect",
+                "ended": "cancelled the consumer, which ends pika's start_consuming() without an error,",
+            }
+            yield said, [*case.saw(lost), Evidence(f"the broker cancelled a consumer of {said['server']}")]
+
+
+def _lost(case: Case, link: int, channel: int, queue: str | None = None) -> list[Message]:
+    """Return what was taken back from a channel, of all queues or of one."""
+    return [
+        message for message, given in case.given.get(link, ())
+        if given.outcome == LOST and given.channel == channel and queue in (None, given.queue)
+    ]
 
 
 def vanished(case: Case, link: int) -> float | None:

@@ -155,7 +155,8 @@ class Journal:
 
     def _cancelled(self, event: Event[spec.Basic.Cancel], channel: Channel) -> None:
         if consumer := self._consuming.pop((*channel, event.method.consumer_tag), None):
-            consumer.ended, consumer.cancelled = event.time, event.from_client
+            consumer.ended = event.time
+            consumer.cancelled, consumer.cancelled_by_broker = event.from_client, not event.from_client
             self._ended_consumers.append(consumer)
 
     def _channel_closed(self, event: Event[spec.Channel.Close], channel: Channel) -> None:

@@ -55,8 +55,9 @@ class Consumer:
         Whether it uses ``Basic.Get``.
     prefetch_after : int
         The limit that its channel set after this consumer had begun, which does not count for it.
-    cancelled : bool
-        Whether the client ended it with ``Basic.Cancel``.
+    cancelled, cancelled_by_broker : bool
+        Whether the client ended it with ``Basic.Cancel``, or the broker did: its queue is gone, or, from RabbitMQ 4.3
+        on and with a quorum queue, it held a message for too long.
     """
 
     link: int
@@ -69,6 +70,7 @@ class Consumer:
     gets: bool = False
     prefetch_after: int = 0
     cancelled: bool = False
+    cancelled_by_broker: bool = False
 
 
 @dataclass(eq=False)

@@ -33,6 +33,7 @@ from rpclab import (
 )
 from rpclab.bench.measure import seconds
 from rpclab.broker import node
+from rpclab.findings import diagnose
 from rpclab.rpc.reliability import client_connection, failover
 
 TRIES = 2
@@ -170,6 +171,11 @@ def impatient(own_lab):
     set_times(own_lab, *before)
 
 
+def version(lab: Lab) -> tuple[int, ...]:
+    """Return the broker's version to the minor one."""
+    return tuple(map(int, lab._api.fetch("overview")["rabbitmq_version"].split(".")[:2]))
+
+
 def set_times(lab: Lab, *values: int) -> list[int]:
     """Set both in one command, because each takes Erlang most of a second, and return what they were."""
     times = ", ".join(f"{{{name}, {value}}}" for name, value in zip(TIMES, values, strict=True))
@@ -202,6 +208,8 @@ def test_work_that_takes_longer_than_the_broker_waits_for_an_acknowledgement_is_
 
 @pytest.mark.usefixtures("impatient")
 def test_a_redelivery_that_is_seen_before_the_end_of_the_channel_has_its_cause_in_the_story(own_lab):
+    if version(own_lab) >= (4, 3):
+        pytest.skip("RabbitMQ 4.3 has no limit for classic queues, and ends no channel for the limit of quorum queues")
     holding = own_lab.connect("holder").channel()
     holding.queue_declare("work", durable=True)
     heir = own_lab.connect("heir")
@@ -221,6 +229,27 @@ def test_a_redelivery_that_is_seen_before_the_end_of_the_channel_has_its_cause_i
         "out), message 1 goes back",
         "queue work -> heir: message 1 (redelivered)",
     ]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_consumer_that_the_broker_cancelled_for_it_is_found(own_lab):
+    if version(own_lab) < (4, 3):
+        pytest.skip("before RabbitMQ 4.3 the broker ends the channel instead")
+    with own_lab.connect("holder") as holder, own_lab.connect("heir") as heir, own_lab.record() as story:
+        holding, taking = holder.channel(), heir.channel()
+        holding.queue_declare("jobs", durable=True, arguments={"x-queue-type": "quorum"})
+        holding.basic_publish("", "jobs", "job")
+        holding.basic_consume("jobs", lambda *_: None)
+        until(lambda: any(message.deliveries for message in story.messages))
+        # It ends without an error when the broker cancels its only consumer.
+        holding.start_consuming()
+        taking.basic_consume("jobs", lambda channel, method, *_: channel.basic_ack(method.delivery_tag))
+        until(lambda: heir.process_data_events(0.1) or all(message.settled for message in story.messages))
+    assert str(story.sequence()).splitlines()[2:4] == [
+        "holder -> queue jobs: the broker takes message 1 back",
+        "queue jobs -> heir: message 1 (redelivered)",
+    ]
+    assert [finding.rule for finding in diagnose(story)] == ["acknowledgement-timeout"]
 
 
 # A suspended broker

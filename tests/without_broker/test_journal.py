@@ -42,12 +42,17 @@ def test_a_consumer_ends_when_it_is_cancelled_or_with_its_channel_or_connection(
     worker = wire.peer("worker")
     worker.consumes("cancelled")
     worker.says(spec.Basic.Cancel(consumer_tag="cancelled"))
+    worker.consumes("deleted")
+    worker.hears(spec.Basic.Cancel(consumer_tag="deleted"))
     worker.consumes("closed", channel=2)
     worker.says(spec.Channel.Close(), channel=2)
     worker.consumes("gone", channel=3)
     worker.ends()
-    assert [(one.queue, one.ended is None, one.cancelled) for one in written.consumers] == [
-        ("cancelled", False, True), ("closed", False, False), ("gone", False, False),
+    assert [
+        (one.queue, one.ended is None, one.cancelled, one.cancelled_by_broker) for one in written.consumers
+    ] == [
+        ("cancelled", False, True, False), ("deleted", False, False, True), ("closed", False, False, False),
+        ("gone", False, False, False),
     ]
 
 
