@@ -44,7 +44,8 @@ class BaseServer(ABC):
             raise
 
     def start(self) -> None:
-        """Consume until `stop` is called, then close the connection."""
+        """Consume until `stop` is called or the broker cancels the consumer, then close the connection."""
+        self.channel.add_on_cancel_callback(self._on_cancelled)
         self.channel.basic_consume(queue=self.queue_name, on_message_callback=self.on_request)
         print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
         self.channel.start_consuming()
@@ -72,6 +73,11 @@ class BaseServer(ABC):
     def stop(self) -> None:
         """End `start` when the deliveries in hand are handled; may be called from any thread or signal handler."""
         self.connection.add_callback_threadsafe(self.channel.stop_consuming)
+
+    def _on_cancelled(self, _: pika.frame.Method) -> None:
+        # pika raises no error for it.
+        why = "the queue was deleted, or a message was held for too long"
+        print(f" [!] the broker cancelled the consumer on queue '{self.queue_name}': {why}", flush=True)
 
 
 def whoami() -> str:

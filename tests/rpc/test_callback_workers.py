@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from waiting import until
 
 from rpclab import ADDITION_CALLBACK_QUEUE, AddClient, AdditionServer, CallbackWorker, Workers
 
@@ -42,3 +43,11 @@ def test_bytes_that_are_no_text_do_not_end_a_callback_worker(lab, listeners):
     (line,) = listeners.wait_for_lines("received item")
     assert line.endswith(r"received item '\xff\xfe'")
     assert len(listeners.pids) == 2
+
+
+def test_a_worker_whose_queue_is_deleted_says_why_it_ends(lab, listeners):
+    lab.delete(ADDITION_CALLBACK_QUEUE)
+    listeners.wait_for_lines("the broker cancelled the consumer on queue", count=2)
+    for listener in (listeners[0], listeners[1]):
+        until(lambda listener=listener: not listener.alive)
+        assert listener.exitcode == 0
