@@ -29,7 +29,7 @@ QUIET_SECONDS = 0.05
 PATIENCE_SECONDS = 0.5
 LONGEST_SECONDS = 5.0
 PAUSE_SECONDS = 0.01
-# Of one message. No message takes so many on a way that has an end.
+# More than a message takes whose way has an end.
 LOOP_STEPS = 100
 
 T = TypeVar("T")
@@ -139,8 +139,8 @@ class Story:
     def settle(self, count: int | None = None) -> Story:
         """Wait until all deliveries are acknowledged and all requests answered.
 
-        It does not wait for what hangs on purpose: it returns half a second after the last event. That a message goes
-        back and forth between a queue and a consumer for the hundredth time is no event.
+        It does not wait for what hangs on purpose: it returns half a second after the last event. The steps of a
+        message that goes back and forth between a queue and a consumer are events up to the hundredth.
 
         Parameters
         ----------
