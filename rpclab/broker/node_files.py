@@ -121,7 +121,7 @@ def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[
     LabError
         If another program's folder is in the way.
     """
-    epmd, *free = _free_ports(1 + len(numbers) * len(PORTS))
+    epmd, *free = free_ports(1 + len(numbers) * len(PORTS))
     if node_folder(name).is_dir() and any(node_folder(name).iterdir()):
         raise LabError(
             f"A private node needs the folder {node_folder(name)}, which exists and was not made by rpclab. Move it "
@@ -139,6 +139,18 @@ def prepare(name: str, numbers: Sequence[int], password: str) -> dict[int, dict[
         peers = sorted({numbers[0], number})
         _write_configuration(node_folder(name, number), ports[number], password, peers)
     return ports
+
+
+def free_ports(count: int) -> list[int]:
+    """Return random free ports to listen at: other labs may look for some at the same time."""
+    found: list[int] = []
+    for port in secrets.SystemRandom().sample(PORTS_TO_LISTEN_AT, len(PORTS_TO_LISTEN_AT)):
+        if len(found) == count:
+            break
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def last_words(name: str, number: int = 0, count: int = 12) -> str:
@@ -183,15 +195,3 @@ def _is_record(path: Path, name: str) -> bool:
 
 def _make_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return random free ports: other labs may look for some at the same time."""
-    found: list[int] = []
-    for port in secrets.SystemRandom().sample(PORTS_TO_LISTEN_AT, len(PORTS_TO_LISTEN_AT)):
-        if len(found) == count:
-            break
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-    return found

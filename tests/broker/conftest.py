@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from rpclab.broker import compose, node
+from rpclab.broker.node_files import free_ports
 
 
 @pytest.fixture
 def no_docker(monkeypatch) -> None:
     """Leave alone what somebody may run in Docker here: nobody listens on this port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(compose, "PORT", free.getsockname()[1])
+    (port,) = free_ports(1)
+    monkeypatch.setattr(compose, "PORT", port)
 
 
 @pytest.fixture(scope="module")

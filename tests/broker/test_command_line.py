@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 
@@ -66,8 +65,7 @@ def test_the_doctor_finds_nothing_wrong_here(own_node, capsys):
 
 
 def test_the_doctor_finds_a_broker_that_does_not_answer_and_says_what_to_do(own_node, capsys, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    (port,) = node_files.free_ports(1)
     monkeypatch.setenv("RPCLAB_BROKER", f"amqp://me:pw@127.0.0.1:{port}")
     monkeypatch.setenv("RPCLAB_MANAGEMENT", f"http://127.0.0.1:{port}")
     assert main(["doctor"]) == 1
@@ -78,8 +76,7 @@ def test_the_doctor_finds_a_broker_that_does_not_answer_and_says_what_to_do(own_
 
 
 def test_the_doctor_notices_when_amqp_is_closed_although_the_management_api_answers(own_node, capsys, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    (port,) = node_files.free_ports(1)
     monkeypatch.setenv("RPCLAB_BROKER", f"amqp://{node_files.USER}:{own_node.password}@127.0.0.1:{port}")
     monkeypatch.setenv("RPCLAB_MANAGEMENT", own_node.broker.management_url)
     assert main(["doctor"]) == 1
@@ -101,8 +98,7 @@ def test_the_doctor_warns_of_a_state_folder_that_others_can_read(own_node, capsy
 
 @pytest.mark.parametrize("command", ["status", "ctl"])
 def test_without_an_answer_a_command_ends_with_1_and_a_way_out(own_home, capsys, monkeypatch, command):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    (port,) = node_files.free_ports(1)
     monkeypatch.setenv("RPCLAB_BROKER", f"amqp://me:pw@127.0.0.1:{port}")
     monkeypatch.setenv("RPCLAB_MANAGEMENT", f"http://127.0.0.1:{port}")
     assert main([command, *(["list_queues"] if command == "ctl" else [])]) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import socket
 import ssl
 import subprocess
 import sys
@@ -28,7 +27,7 @@ class SecureNode:
     """A private node that listens with TLS as well, for AMQP and for its API."""
 
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path, name: str, certificate: trustme.LeafCert):
-        self.port, self.management_port = node_files._free_ports(2)
+        self.port, self.management_port = node_files.free_ports(2)
         key, chain = folder / f"{name}.key.pem", folder / f"{name}.pem"
         certificate.private_key_pem.write_to_path(key)
         certificate.cert_chain_pems[0].write_to_path(chain)
@@ -181,8 +180,7 @@ def test_a_port_that_speaks_no_tls_is_told_from_a_bad_certificate(secure, monkey
 
 
 def test_a_port_where_nobody_is_says_so():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    (port,) = node_files.free_ports(1)
     with pytest.raises(BrokerUnavailable, match=f"No RabbitMQ answers at 127.0.0.1:{port} over TLS"):
         tls.check([("127.0.0.1", port)])
 

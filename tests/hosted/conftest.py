@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from rpclab.broker.node_files import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED_FOR = "RPCLAB_TEST_HOSTED"
@@ -35,7 +36,7 @@ class Compose:
     """`docker compose` on the repository's file, as a project of its own."""
 
     def __init__(self, override: Path):
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self._files = ["--file", str(ROOT / "docker-compose.yml"), "--file", str(override)]
 
     def __call__(self, *arguments: str) -> str:
@@ -65,9 +66,3 @@ def compose(tmp_path_factory) -> Iterator[Compose]:
     project = Compose(override)
     yield project
     project("down", "--volumes", "--timeout", "5")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

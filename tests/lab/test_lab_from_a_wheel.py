@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 from waiting import until
+
+from rpclab.broker.node_files import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -110,8 +111,7 @@ def run(folder: Path, environment: Path) -> Callable[..., subprocess.Popen]:
 
 
 def test_its_command_hands_the_lessons_out_and_opens_them_and_they_run(run, environment):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     with (
         run("rpclab", "lab", "--no-browser", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}") as lab,

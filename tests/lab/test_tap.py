@@ -15,15 +15,11 @@ from waiting import until
 from rpclab import BrokerUnavailable, Lab
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
+from rpclab.broker.node_files import free_ports
 from rpclab.wire.gate import Frame
 from rpclab.wire.tap import Tap
 
 SOON = 10.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 4097, 1024 * 1024])
@@ -277,7 +273,8 @@ def test_closing_ends_the_connections_and_frees_the_port(lab):
 
 
 def test_a_client_learns_soon_that_there_is_no_broker_behind_the_tap(lab):
-    nobody = Broker(f"amqp://me:pw@127.0.0.1:{free_port()}", lab.management_url, "nowhere")
+    (port,) = free_ports(1)
+    nobody = Broker(f"amqp://me:pw@127.0.0.1:{port}", lab.management_url, "nowhere")
     with Tap(nobody) as tap:
         parameters = nobody.parameters()
         parameters.port = tap.port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 
 import pika
@@ -24,6 +23,7 @@ from rpclab import (
     UnroutableError,
 )
 from rpclab.broker.management import Management
+from rpclab.broker.node_files import free_ports
 
 LONG = 60
 
@@ -169,8 +169,7 @@ def test_a_missing_virtual_host_is_refused(lab):
 
 
 def test_where_nobody_listens_the_broker_is_unavailable(lab):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    (port,) = free_ports(1)
     parameters = lab.parameters
     parameters.port = port
     with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port}.*python -m rpclab up"):

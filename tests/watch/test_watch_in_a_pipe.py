@@ -15,6 +15,7 @@ from waiting import until
 
 from rpclab import Lab
 from rpclab.__main__ import main
+from rpclab.broker.node_files import free_ports
 from rpclab.watch.lines import PlainLines
 
 HOSTILE = b"\x1b[2J\x1b]0;owned\x07[bold red]x[/] \xff\x00\n"
@@ -228,8 +229,7 @@ def test_a_port_in_use_is_an_error_that_says_what_to_do(watch, url):
 
 
 def test_a_port_of_ones_choice_is_listened_at_on_loopback_alone(watch, url):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     watching = watch(url, "--port", str(port))
     assert watching.port == port
     addresses = {line.split()[0] for line in _listening(port)}
