@@ -44,7 +44,7 @@ class BaseServer(ABC):
             raise
 
     def start(self) -> None:
-        """Consume until `stop` is called or the broker cancels the consumer, then close the connection."""
+        """Consume until stopped, or cancelled by the broker, then close the connection."""
         self.channel.add_on_cancel_callback(self._on_cancelled)
         self.channel.basic_consume(queue=self.queue_name, on_message_callback=self.on_request)
         print(f" [x] Server {whoami()} started on queue '{self.queue_name}'", flush=True)
