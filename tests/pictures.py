@@ -9,7 +9,8 @@ QUEUES = ("queue ", "callback queue of ", "direct reply-to", "exchange ")
 NAME = r"(?P<name>(?:unmatched reply|message) \d+|request \d+(?: again)?|reply (?:\d+ )?to request \d+)"
 ARROW = re.compile(r"(?P<start>[^:]+) -> (?P<end>[^:]+): (?P<said>.*)")
 GIVEN_BACK = re.compile(
-    rf"(?:(?:connection|channel) ends.*, {NAME} goes back|the broker takes (?P<taken>.*) back|requeue (?P<put>.*))$"
+    rf"(?:(?:(?:connection|channel) ends.*|broker cancels consumer), {NAME} goes back|"
+    "the broker takes (?P<taken>.*) back|requeue (?P<put>.*))$"
 )
 SETTLED = re.compile(rf"(?:ack|reject) {NAME}$")
 MOVED = re.compile(rf"{NAME} (?:returned|dead-lettered): ")

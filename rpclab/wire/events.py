@@ -79,8 +79,8 @@ class Event(Generic[M, P]):
     size : int
         The length of the whole body in bytes.
     queue : str or None
-        The queue of a delivery, by its real name like all names here; for direct reply-to, the routing key. None for
-        other methods, and for a consumer whose beginning the tap did not see.
+        The queue of a delivery or of a cancelled consumer, by its real name like all names here; for direct reply-to,
+        a delivery's routing key. None for other methods, and for a consumer whose beginning the tap did not see.
     queues : tuple of str or None
         The queues that a published message was put into; None for other methods, or if unknown.
     emptied : tuple of Emptied

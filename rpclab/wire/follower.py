@@ -33,6 +33,7 @@ from rpclab.wire.messages import (
 from rpclab.wire.requests import Requests
 from rpclab.wire.routing import Channel, Emptied
 
+CANCELLED = "broker cancels consumer"
 REASON_SHOWN = 80
 # A message may loop between a queue and a consumer that requeues it. Then steps from the middle are left out.
 STEPS_KEPT = 1_000
@@ -148,12 +149,12 @@ class Follower:
     def _taken_back(self, event: Event, message: Message, queue: str) -> None:
         """Record that the broker has requeued a message, as its next step shows.
 
-        Then the broker ended the channel or connection, and that news is still in flight. An acknowledgement that was
-        sent in between came too late.
+        Then the broker ended the channel or connection, and that news is still in flight, or it cancelled the consumer.
+        An acknowledgement that was sent in between came too late.
         """
         last = next((one for one in reversed(message.deliveries) if one.queue == queue), None)
         if last and last.outcome not in BACK_IN_THE_QUEUE:
-            self._lose(event, message, last, "")
+            self._lose(event, message, last, CANCELLED if last.cancelled else "")
 
     def _dead_letter(self, event: Carrying[Content], queue: str) -> Message | None:
         """Return the message that a dead-letter queue delivers now, by its headers."""
@@ -200,6 +201,14 @@ class Follower:
         else:
             self._gone(message, delivery.queue)
         self._note(event, outcome, message, delivery.to, delivery.queue)
+
+    def _cancelled(self, event: Event[spec.Basic.Cancel], channel: Channel) -> None:
+        """Record that the broker cancelled a consumer: its queue is gone, or the broker requeues what it held."""
+        for _, delivery, _ in self._held.get(channel, {}).values():
+            if delivery.queue == event.queue and not event.from_client:
+                delivery.cancelled = True
+                if delivery.loss:
+                    delivery.loss.cause = CANCELLED
 
     def _channel_closed(self, event: Event[spec.Channel.Close], channel: Channel) -> None:
         self._lose_all(event, [channel], f"channel ends{_reason(event)}")
@@ -278,6 +287,7 @@ _STEPS: dict[type, Callable[[Follower, Event[Any, Any], Channel], None]] = {
     spec.Basic.Nack: Follower._settled,
     spec.Basic.Reject: Follower._settled,
     spec.Basic.Recover: Follower._recovered,
+    spec.Basic.Cancel: Follower._cancelled,
     spec.Basic.Return: Follower._returned,
     spec.Confirm.Select: Follower._select_confirms,
     spec.Channel.Close: Follower._channel_closed,

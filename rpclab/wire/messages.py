@@ -45,8 +45,9 @@ class Step:
     pid : int or None
         The connection's process, if the client reported it.
     cause : str
-        For ``lost``: what ended, ``connection ends`` or ``channel ends``, with the broker's reason if it gave one. The
-        broker may redeliver a message before it gives the reason: until then, the cause is empty.
+        For ``lost``: what ended, ``connection ends`` or ``channel ends``, with the broker's reason if it gave one, or
+        ``broker cancels consumer``. The broker may redeliver a message before it gives the reason: until then, the
+        cause is empty.
     """
 
     time: float
@@ -89,6 +90,8 @@ class Delivery:
         The connection that it was sent on.
     channel, tag : int
         The channel, and the delivery tag that it has there.
+    cancelled : bool
+        Whether the broker cancelled its consumer while the delivery was unacked.
     """
 
     queue: str
@@ -101,6 +104,7 @@ class Delivery:
     link: Link | None = field(default=None, repr=False)
     channel: int = field(default=0, repr=False)
     tag: int = field(default=0, repr=False)
+    cancelled: bool = field(default=False, repr=False)
 
 
 @dataclass(eq=False)

@@ -141,8 +141,8 @@ class Registry:
     def _source(self, event: Event[spec.Basic.Consume | spec.Basic.Get], channel: Channel) -> Source:
         return Source(self._routing.queue_meant(event.method, channel), event.method.no_ack)
 
-    def _cancelled(self, event: Event[spec.Basic.Cancel], channel: Channel) -> None:
-        self._consumers.pop(_consumer(event, channel), None)
+    def _cancelled(self, event: Event[spec.Basic.Cancel], channel: Channel) -> Source | None:
+        return self._consumers.pop(_consumer(event, channel), None)
 
     def _get(self, event: Event[spec.Basic.Get], channel: Channel) -> None:
         source = self._source(event, channel)

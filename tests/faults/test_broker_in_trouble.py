@@ -246,7 +246,7 @@ def test_a_consumer_that_the_broker_cancelled_for_it_is_found(own_lab):
         taking.basic_consume("jobs", lambda channel, method, *_: channel.basic_ack(method.delivery_tag))
         until(lambda: heir.process_data_events(0.1) or all(message.settled for message in story.messages))
     assert str(story.sequence()).splitlines()[2:4] == [
-        "holder -> queue jobs: the broker takes message 1 back",
+        "holder -> queue jobs: broker cancels consumer, message 1 goes back",
         "queue jobs -> heir: message 1 (redelivered)",
     ]
     assert [finding.rule for finding in diagnose(story)] == ["acknowledgement-timeout"]

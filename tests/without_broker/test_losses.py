@@ -48,7 +48,12 @@ def lines(wire: Wire) -> list[str]:
      "channel ends (406 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out)"),
     (lambda worker: worker.hears(spec.Connection.Close(320, "CONNECTION_FORCED - by hand", 0, 0), channel=0),
      "connection ends (320 CONNECTION_FORCED - by hand)"),
-], ids=["cut", "closed by the client", "channel closed by the client", "channel closed by the broker", "forced"])
+    # RabbitMQ 4.3, after a message of a quorum queue was held for too long.
+    (lambda worker: worker.hears(spec.Basic.Cancel(consumer_tag="work")), "broker cancels consumer"),
+], ids=[
+    "cut", "closed by the client", "channel closed by the client", "channel closed by the broker", "forced",
+    "cancelled",
+])
 @pytest.mark.parametrize("first", ["end", "redelivery"])
 def test_the_picture_says_what_ended_whether_the_end_or_the_redelivery_is_seen_first(
     wire, workers, held, end, said, first,
