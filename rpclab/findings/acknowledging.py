@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rpclab.findings.case import Case, Given, counted, grouped, of_channel, same_program, settled
 from rpclab.findings.rule import ERROR, HINT, Evidence, Found, rule
 from rpclab.wire.messages import ACKED, AUTO_ACKED, HELD, LOST, REJECTED, REQUEST, REQUEUED, Message
-from rpclab.wire.records import CLIENT_GONE, Refusal
+from rpclab.wire.records import CLIENT_GONE, Consumer, Refusal
 
 # How long a worker may sit on messages without an acknowledgement before it is worth a hint.
 IDLE_SECONDS = 5.0
@@ -177,17 +177,20 @@ def acknowledgement_timeout(case: Case) -> Found:
             lost = _lost(case, refusal.link, refusal.channel)
             said = {"server": case.name(refusal.link), "message": lost[0].name if lost else "a message"}
             yield said | {"ended": "closed the channel", "late": "fails"}, [*case.saw(lost), case.broken(refusal)]
-    # From RabbitMQ 4.3 on, where the client understands it.
-    cancelled = (one for consumers in case.consumers.values() for one in consumers if one.cancelled_by_broker)
-    for consumer in cancelled:
-        declared = case.declared.get(consumer.queue)
-        quorum = declared is not None and declared.arguments.get("x-queue-type") == "quorum"
-        if quorum and (lost := _lost(case, consumer.link, consumer.channel, consumer.queue)):
+    for consumer in case.cancelled_by_broker:
+        if lost := held_too_long(case, consumer):
             said = {
                 "server": case.name(consumer.link), "message": lost[0].name, "late": "has no effect",
                 "ended": "cancelled the consumer, which ends pika's start_consuming() without an error,",
             }
             yield said, [*case.saw(lost), Evidence(f"the broker cancelled a consumer of {said['server']}")]
+
+
+def held_too_long(case: Case, consumer: Consumer) -> list[Message]:
+    """Return what a consumer held too long that the broker cancelled for it, as RabbitMQ does from 4.3 on."""
+    declared = case.declared.get(consumer.queue)
+    quorum = declared is not None and declared.arguments.get("x-queue-type") == "quorum"
+    return _lost(case, consumer.link, consumer.channel, consumer.queue) if quorum else []
 
 
 def _lost(case: Case, link: int, channel: int, queue: str | None = None) -> list[Message]:

@@ -126,6 +126,12 @@ class Case:
         return dict(grouped((consumer.queue, consumer) for consumer in self._journal.consumers))
 
     @cached_property
+    def cancelled_by_broker(self) -> list[Consumer]:
+        """The consumers that the broker cancelled while the story was recorded."""
+        ended = (one for one in self._journal.consumers if one.cancelled_by_broker)
+        return [one for one in ended if self.begun <= (one.ended or 0) <= self.now]
+
+    @cached_property
     def declared(self) -> dict[str, Declared]:
         """The last declaration of each queue."""
         return {one.queue: one for one in list(self._journal.declared)}
@@ -170,7 +176,7 @@ class Case:
         connection = self.connections.get(link)
         ends = [connection.ended if connection else None] + [
             one.ended for one in self.consumers.get(given.queue, ())
-            if (one.link, one.channel) == (link, channel) and not one.cancelled
+            if (one.link, one.channel) == (link, channel) and not (one.cancelled or one.cancelled_by_broker)
         ]
         return min((end for end in ends if end is not None and given.time <= end <= self.due), default=None)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from rpclab.broker.broker_errors import TRANSIENT
-from rpclab.findings.acknowledging import TAG
+from rpclab.findings.acknowledging import TAG, held_too_long
 from rpclab.findings.case import Case, counted, grouped
 from rpclab.findings.rule import ERROR, HINT, WARNING, Evidence, Found, rule
 from rpclab.wire.messages import LOST, PUBLISHED, REQUEST, Message
@@ -161,6 +161,22 @@ def missed_heartbeats(case: Case) -> Found:
             }
             ending = f"the broker ended {connection.name} without a word"
             yield said, [*case.saw(lost), Evidence(ending)]
+
+
+@rule(
+    "consumer-cancelled", WARNING,
+    title="the broker cancelled the consumer of {client} on queue {queue!r}",
+    meaning="The queue was deleted or its node went down, or, with a quorum queue from RabbitMQ 4.3 on, a message was "
+            "held for too long. The program gets no more messages and no error: pika's start_consuming() returns.",
+    cure="Find out who deletes the queue. With channel.add_on_cancel_callback() the program can declare it and consume "
+         "again.",
+    see="lesson 03, Consuming: cancelling a consumer",
+)
+def consumer_cancelled(case: Case) -> Found:
+    for consumer in case.cancelled_by_broker:
+        if not held_too_long(case, consumer):
+            said = {"client": case.name(consumer.link), "queue": case.shown(consumer.queue)}
+            yield said, [Evidence(f"the broker cancelled the consumer of {said['client']} on queue {said['queue']}")]
 
 
 @rule(

@@ -153,10 +153,15 @@ class Journal:
         if entry not in self.bound:
             self.bound.append(entry)
 
+    def _deletes(self, event: Event[spec.Queue.Delete], channel: Channel) -> None:
+        for key, consumer in self._consuming.items():
+            consumer.cancelled |= key[0] == channel[0] and consumer.queue == event.method.queue
+
     def _cancelled(self, event: Event[spec.Basic.Cancel], channel: Channel) -> None:
         if consumer := self._consuming.pop((*channel, event.method.consumer_tag), None):
             consumer.ended = event.time
-            consumer.cancelled, consumer.cancelled_by_broker = event.from_client, not event.from_client
+            consumer.cancelled |= event.from_client
+            consumer.cancelled_by_broker = not consumer.cancelled
             self._ended_consumers.append(consumer)
 
     def _channel_closed(self, event: Event[spec.Channel.Close], channel: Channel) -> None:
@@ -214,6 +219,7 @@ _STEPS: dict[type, Callable[[Journal, Event[Any, Any], Channel], None]] = {
     spec.Channel.Close: Journal._channel_closed,
     spec.Queue.Declare: Journal._asks,
     spec.Queue.Bind: Journal._binds,
+    spec.Queue.Delete: Journal._deletes,
     spec.Basic.Qos: Journal._limited,
     spec.Basic.Cancel: Journal._cancelled,
     type(None): Journal._gone,

@@ -56,8 +56,8 @@ class Consumer:
     prefetch_after : int
         The limit that its channel set after this consumer had begun, which does not count for it.
     cancelled, cancelled_by_broker : bool
-        Whether the client ended it with ``Basic.Cancel``, or the broker did: its queue is gone, or, from RabbitMQ 4.3
-        on and with a quorum queue, it held a message for too long.
+        Whether the client ended it, with ``Basic.Cancel`` or by deleting the queue, or the broker did: its queue is
+        gone, or, from RabbitMQ 4.3 on and with a quorum queue, it held a message for too long.
     """
 
     link: int

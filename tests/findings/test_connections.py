@@ -52,6 +52,16 @@ def test_asking_whether_a_queue_exists_is_no_mistake(found, client):
     assert found() == []
 
 
+@pytest.mark.parametrize(("deleting", "rules"), [("client", []), ("other", ["consumer-cancelled"])])
+def test_a_consumer_is_cancelled_if_another_program_deletes_its_queue(wire, client, found, deleting, rules):
+    other = wire.peer("other")
+    client.declares("addition")
+    client.consumes("addition")
+    {"client": client, "other": other}[deleting].says(spec.Queue.Delete(queue="addition"))
+    client.hears(spec.Basic.Cancel(consumer_tag="addition"))
+    assert found() == rules
+
+
 def test_the_end_of_the_broker_is_no_mistake_of_a_program(found, client):
     client.is_refused(spec.Basic.Publish, 320, "CONNECTION_FORCED - broker forced connection closure", channel=0)
     assert found() == []

@@ -245,6 +245,16 @@ def test_something_new_for_each_request(lab, run, told, rule, client):
     told(rule)
 
 
+def test_a_queue_that_is_deleted_under_its_consumer(lab, run, told):
+    process = run(SERVES, "server")
+    lab.wait_for("orders", consumers=1)
+    lab.delete("orders")
+    # start_consuming() returns, and the program with it.
+    assert process.wait() == 0
+    (finding,) = told("consumer-cancelled")
+    assert finding.title == "The broker cancelled the consumer of server on queue 'orders'"
+
+
 def test_a_server_that_acknowledges_first_and_raises(lab, run, told):
     run(SERVER + """
 def work(channel, method, properties, body):
