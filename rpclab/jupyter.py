@@ -21,6 +21,9 @@ FOLDER = Path("rpclab-lessons")
 SETTINGS = Path(__file__).resolve().parent / "jupyter_settings"
 FIRST = "00_start_here.ipynb"
 HIDDEN = ("images", "__pycache__", "*.pyc")
+# The default reads files in threads. If it is told to end while it does, these are left over, and Python waits for them
+# forever (https://github.com/jupyterlab/jupyterlab/issues/10442). This one reads them at once, and lists them faster.
+FILES = "jupyter_server.services.contents.largefilemanager.LargeFileManager"
 
 
 def run(arguments: list[str]) -> int:
@@ -98,6 +101,7 @@ def _command(folder: Path, arguments: list[str]) -> list[str]:
         f"--LabApp.app_settings_dir={SETTINGS}",
         "--LabApp.custom_css=True",
         "--ServerApp.kernel_websocket_connection_class=rpclab.jupyter_websocket.PromptConnection",
+        f"--ServerApp.contents_manager_class={FILES}",
         *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN),
         *arguments,
     ]
