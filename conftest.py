@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
-BROWSER = "tests/browser"
 # By what they take, beginning with a cluster of three nodes; the others follow as they are numbered.
 LONGEST_LESSONS = ("11", "09", "12", "13", "08", "14", "07")
 
@@ -16,21 +13,6 @@ LONGEST_LESSONS = ("11", "09", "12", "13", "08", "14", "07")
 def pytest_xdist_auto_num_workers() -> int:
     """Return one more than there are processors: tests wait for brokers, processes and pages most of the time."""
     return (os.cpu_count() or 1) + 1
-
-
-class OneBrowser(LoadScopeScheduling):
-    """Gives each process one module after the other, and all that need a browser to the same one.
-
-    A process that has some of them starts a Chromium, and a JupyterLab that Chromium takes seconds to load.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        scope = super()._split_scope(nodeid)
-        return BROWSER if scope.startswith(f"{BROWSER}/") else scope
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBrowser:
-    return OneBrowser(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
