@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rpclab.broker.broker_errors import TRANSIENT
 from rpclab.findings.acknowledging import TAG, held_too_long
-from rpclab.findings.case import Case, counted, grouped
+from rpclab.findings.case import Case, counted, grouped, same_program
 from rpclab.findings.rule import ERROR, HINT, WARNING, Evidence, Found, rule
 from rpclab.wire.messages import LOST, PUBLISHED, REQUEST, Message
 from rpclab.wire.records import BROKER_GONE, BY_CLIENT, Refusal
@@ -174,9 +174,12 @@ def missed_heartbeats(case: Case) -> Found:
 )
 def consumer_cancelled(case: Case) -> Found:
     for consumer in case.cancelled_by_broker:
-        if not held_too_long(case, consumer):
-            said = {"client": case.name(consumer.link), "queue": case.shown(consumer.queue)}
-            yield said, [Evidence(f"the broker cancelled the consumer of {said['client']} on queue {said['queue']}")]
+        name, queue = case.name(consumer.link), case.shown(consumer.queue)
+        later = [one for one in case.consumers[consumer.queue] if one.begun >= (consumer.ended or 0)]
+        consumes_again = any(same_program(case.name(one.link), name) for one in later)
+        if not consumes_again and not held_too_long(case, consumer):
+            said = {"client": name, "queue": queue}
+            yield said, [Evidence(f"the broker cancelled the consumer of {name} on queue {queue}")]
 
 
 @rule(

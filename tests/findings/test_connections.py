@@ -60,6 +60,9 @@ def test_a_consumer_is_cancelled_if_another_program_deletes_its_queue(wire, clie
     {"client": client, "other": other}[deleting].says(spec.Queue.Delete(queue="addition"))
     client.hears(spec.Basic.Cancel(consumer_tag="addition"))
     assert found() == rules
+    client.declares("addition")
+    client.consumes("addition")
+    assert found() == []
 
 
 def test_the_end_of_the_broker_is_no_mistake_of_a_program(found, client):
