@@ -1,11 +1,11 @@
-"""One message's properties and story, as text."""
+"""Messages as text: a table of several, and the properties and the story of one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
 from rpclab.story.diagram import printable
-from rpclab.table import shortened
+from rpclab.table import Table, shortened
 from rpclab.wire.messages import Message, Step
 
 BODY_SHOWN = 600
@@ -53,8 +53,25 @@ def details(
     }
 
 
+def table(messages: Iterable[Message], now: float, shown: Callable[[str], str]) -> Table:
+    """Return a row for each message: its publisher, queue, consumers and state."""
+    rows = [
+        {
+            "message": message.name,
+            "body": message.text(),
+            "from": message.publisher or "unknown",
+            "queue": ", ".join(map(shown, message.places)),
+            "to": ", ".join(delivery.to for delivery in message.deliveries) or None,
+            "state": message.state(now),
+            "answer": message.answer(now) or None,
+        }
+        for message in messages
+    ]
+    return Table(("message", "body", "from", "queue", "to", "state", "answer"), rows, empty="(no messages)")
+
+
 def recent(messages: Iterable[Message], now: float) -> dict:
-    """Return a table of messages, the last one first."""
+    """Return the data of the table in a page or the control room, the last message first."""
     rows = [
         {"message": message.number, "cells": [
             printable(message.name), printable(message.text(40)) or "(empty)",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rpclab.errors import LabError
+from rpclab.story.details import table
 from rpclab.story.diagram import MOST_MESSAGES, Picture, sequence
 from rpclab.story.timeline import MOST_BARS, timeline
 from rpclab.table import Table
@@ -190,20 +191,7 @@ class Story:
 
     def table(self) -> Table:
         """Return a row for each message: its publisher, queue, consumers and state."""
-        rows = [
-            {
-                "message": message.name,
-                "body": message.text(),
-                "from": message.publisher or "unknown",
-                "queue": ", ".join(map(self.shown, message.places)),
-                "to": ", ".join(delivery.to for delivery in message.deliveries) or None,
-                "state": message.state(self.now),
-                "answer": message.answer(self.now) or None,
-            }
-            for message in self.messages
-        ]
-        columns = ("message", "body", "from", "queue", "to", "state", "answer")
-        return Table(columns, rows, empty="(no messages)")
+        return table(self.messages, self.now, self.shown)
 
     def sequence(self, *, most: int = MOST_MESSAGES) -> Picture:
         """Return a sequence diagram: publishers, queues, consumers, and the path of each message.
