@@ -7,7 +7,16 @@ import threading
 import pika
 import pytest
 
-from rpclab import ADDITION_CALLBACK_QUEUE, AddClient, AdditionServer, InvalidOption, RpcClient, RpcServer, Workers
+from rpclab import (
+    ADDITION_CALLBACK_QUEUE,
+    AddClient,
+    AdditionServer,
+    InvalidOption,
+    LabError,
+    RpcClient,
+    RpcServer,
+    Workers,
+)
 
 
 @pytest.fixture
@@ -101,6 +110,13 @@ def test_the_last_messages_come_with_what_they_belong_to(lab, client):
 def test_the_labs_story_goes_back_to_before_it_was_asked_for(lab, client):
     client.call(3, 5)
     assert [message.text() for message in lab.story.settle().messages] == ["3,5", "8"]
+
+
+def test_what_it_waits_for_may_be_asked_of_the_broker(lab, client):
+    client.submit(3, 5)
+    lab.story.wait_for(lambda: lab.diagnose().seen == 2 and lab.queues()["addition"]["unacked"] == 0, 20)
+    with pytest.raises(LabError, match=r"After 0\.1 s the lab still waits for rain\. lab\.last"):
+        lab.story.wait_for(lambda: False, 0.1, "rain")
 
 
 @pytest.mark.parametrize("count", [0, -1, "two", True])
