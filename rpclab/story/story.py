@@ -237,7 +237,9 @@ class Story:
         return Player(self)
 
     def save(self, path: str | Path, *, redact: str | Iterable[str] = ()) -> Path:
-        """Write the story to one HTML file that needs no network: player, sequence, table and properties.
+        """Write the story to one HTML file that needs no network, and return its path.
+
+        It has the player, the sequence, the table and the messages' properties.
 
         Parameters
         ----------
@@ -245,11 +247,6 @@ class Story:
             The file, such as ``why.html``; one that exists is replaced.
         redact : str or iterable of str
             What to leave out: ``"bodies"``, ``"headers"``, or both. Passwords are never in it.
-
-        Returns
-        -------
-        Path
-            The file.
 
         Raises
         ------
