@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
+
+from rpclab.errors import LabError
 
 MOST_SECONDS = 30.0
 
@@ -46,7 +48,7 @@ class LoopThread:
 
         Raises
         ------
-        TimeoutError
+        LabError
             If the thread does not come to it within half a minute.
         """
         if threading.current_thread() is self._thread:
@@ -60,7 +62,13 @@ class LoopThread:
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(act)
-        return done.result(MOST_SECONDS)
+        wait([done], MOST_SECONDS)
+        if not done.done():
+            raise LabError(
+                f"{self._thread.name} has been busy for {MOST_SECONDS:g} s, and all connections stand still. "
+                "A function that `tap.subscribe` or `story.listen` calls must return quickly, and must not use the lab."
+            )
+        return done.result()
 
     def stop(self) -> None:
         """End the loop and its thread."""

@@ -12,10 +12,12 @@ import pytest
 from pika.exceptions import AMQPError
 from waiting import until
 
-from rpclab import BrokerUnavailable, Lab
+from rpclab import BrokerUnavailable, Lab, LabError
 from rpclab.broker.address import Broker
 from rpclab.broker.connect import connect
 from rpclab.broker.node_files import free_ports
+from rpclab.wire import loop_thread
+from rpclab.wire.events import Event
 from rpclab.wire.gate import Frame
 from rpclab.wire.tap import Tap
 
@@ -150,6 +152,26 @@ def test_a_subscriber_that_raises_is_reported_once_and_harms_nobody(lab, monkeyp
     assert [step.what for step in listened] == ["published", "delivered"]
     assert all(link.readable for link in lab.tap.links())
     assert reported == ["its own fault", "a listener's fault"]
+
+
+def test_a_subscriber_that_waits_for_the_lab_is_named_as_the_one_that_holds_it_up(lab, monkeypatch):
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def holds_up(event: Event) -> None:
+        if event.name == "Connection.StartOk":
+            waits.set()
+            goes_on.wait()
+
+    with lab.tap.subscription(holds_up):
+        connecting = threading.Thread(target=lambda: lab.connect("client"))
+        connecting.start()
+        waits.wait()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(loop_thread, "MOST_SECONDS", 0.2)
+            with pytest.raises(LabError, match=r"rpclab tap has been busy for 0\.2 s.* must not use the lab"):
+                lab.diagnose()
+        goes_on.set()
+        connecting.join()
 
 
 def published_while(lab: Lab, ask: Callable[[Frame], bool], *bodies: str, confirmed: bool = False) -> None:
