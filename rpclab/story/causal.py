@@ -75,8 +75,8 @@ def _causes(steps: list[Step], begun: Mapping[int, Step]) -> dict[int, set[int]]
     """Return for each step the earlier ones that can have caused it, among those near enough to change places."""
     causes: dict[int, set[int]] = {}
     for position, step in enumerate(steps):
-        seconds = ONE_GO_SECONDS if step.order in begun else TOGETHER_SECONDS
-        near = _together(step, reversed(steps[:position]), seconds)
+        since = begun.get(step.order, step).time
+        near = _together(step, reversed(steps[:position]), max(TOGETHER_SECONDS, step.time - since))
         causes[step.order] = {earlier.order for earlier in near if _may_cause(earlier, step)}
     return causes
 
