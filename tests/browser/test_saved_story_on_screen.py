@@ -54,6 +54,19 @@ def saved(browser: Browser, request, tmp_path):
     context.close()
 
 
+def test_at_each_step_the_messages_without_room_are_counted(saved):
+    written = {"format": "rpclab story", "version": 1, "length": 1.0, "queues": {},
+               "messages": [message(number, "work") for number in range(1, 9)]}
+    player = saved(Story.from_json(json.dumps(written))).locator(".rpclab-flow")
+    chips = player.locator(".box.queue .chips")
+    for number in range(1, 9):
+        player.get_by_role("button", name="One step forward").click()
+        expect(player.locator(".timeline")).to_contain_text(f"step {number} of 8")
+        left = number - chips.locator(".chip:not([hidden])").count()
+        expect(chips.locator(".more:visible")).to_have_text([f"+ {left}"] if left else [])
+    assert left > 0
+
+
 def test_the_file_plays_and_hostile_names_are_text(saved, request):
     written = {"format": "rpclab story", "version": 1, "length": 1.0, "queues": {HOSTILE: HOSTILE},
                "messages": [message(number, f"{HOSTILE} {number}") for number in (1, 2, 3)]}

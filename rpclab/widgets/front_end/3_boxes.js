@@ -115,6 +115,7 @@ class Boxes {
       made.hidden = false;
     });
     // Chips without room in the row are counted.
+    element.more.remove();
     const all = [...element.chips.children];
     element.chips.append(element.more);
     const count = (left) => write(element.more, left > 0 ? `+ ${left.toLocaleString("en")}` : "");
@@ -123,8 +124,7 @@ class Boxes {
       all.pop().hidden = true;
       count(box.count - all.length);
     }
-    element.more.remove();
-    if (element.more.textContent) element.chips.append(element.more);
+    if (!element.more.textContent) element.more.remove();
   }
 
   /** Hide a chip that is seen to move, until its last move has ended. */
