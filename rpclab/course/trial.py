@@ -50,6 +50,8 @@ class Trial:
         All messages since the check began.
     channel : pika.adapters.blocking_connection.BlockingChannel
         The check's own channel, on a connection named ``check``; its callbacks run while the check waits.
+    deadline : float
+        When all waiting of this check ends, 12 s after it began, in seconds of `time.monotonic`.
     """
 
     def __init__(self, lab: Lab):
@@ -58,7 +60,7 @@ class Trial:
         self._connection = lab.connect(CHECK)
         self.channel = self._connection.channel()
         self._pools: list[Workers] = []
-        self._deadline = time.monotonic() + LONGEST_SECONDS
+        self.deadline = time.monotonic() + LONGEST_SECONDS
 
     def declare(self, *queues: str, **arguments: str) -> None:
         """Declare durable queues; keyword arguments are queue arguments, with ``_`` for ``-``: ``x_max_length=5``."""
@@ -122,11 +124,11 @@ class Trial:
         running : Running, optional
             The process that the condition depends on.
         seconds : float
-            How long to wait when nothing crosses the wire. All waiting of one check together ends after 12 s.
+            How long to wait when nothing crosses the wire. All waiting of one check ends at its `deadline`.
         """
         begun = time.monotonic()
         while not (value := condition()):
-            due = min(max(begun, self.lab.tap.events[-1].time) + seconds, self._deadline)
+            due = min(max(begun, self.lab.tap.events[-1].time) + seconds, self.deadline)
             over = time.monotonic() > due or (running is not None and not running.alive)
             self._connection.process_data_events(POLL_SECONDS)
             if over:
