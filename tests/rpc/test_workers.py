@@ -172,6 +172,21 @@ def test_a_server_that_ends_before_it_consumes_fails(lab):
         Workers(Brief, count=1)
 
 
+def test_a_server_that_dies_of_its_first_message_has_started(lab):
+    class Poisoned:
+        def when_consuming(self, callback):
+            self.consuming = callback
+
+        def start(self):
+            print("\n" * 60_000)  # read after the process has ended, and what follows too
+            self.consuming()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with Workers(Poisoned, count=1) as poisoned:
+        poisoned[0].join(10)
+        assert poisoned[0].state == "dead"
+
+
 def test_one_that_fails_ends_the_others_that_were_started_with_it(lab):
     class Moody(Echo):
         def __init__(self):

@@ -130,12 +130,13 @@ class Worker:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._ready or not self._alive, timeout)
-        if self._ready or self.stopped:
-            return
         what = f"was not ready after {timeout:g} s"
         if not self.alive:
+            # It may have been ready, and died of its first message; its last lines say which.
             self._listener.join(STOP_SECONDS)
             what = f"ended (exit code {self.exitcode})"
+        if self._ready or self.stopped:
+            return
         said = "\n".join(self.log) or "(nothing printed)"
         raise WorkerFailed(f"{self.name} {what}. What it printed:\n{said}")
 
