@@ -9,6 +9,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# Containers often set it. Each of a thousand worker processes would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help lab test site matrix hosted notebooks lint clean
 
 PYTHON ?= python3
