@@ -12,6 +12,17 @@ from seen import CROSSINGS, OVERFLOWING
 from rpclab import Story
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+# What gets a click in the middle of a message on its way.
+UNDER_A_MOVING_CHIP = """(forward) => {
+    forward.click();
+    const chip = forward.closest(".rpclab-flow").querySelector(".moving > .chip");
+    for (const animation of chip.getAnimations()) {
+        animation.pause();
+        animation.currentTime = 200;
+    }
+    const { left, right, top, bottom } = chip.getBoundingClientRect();
+    return document.elementFromPoint((left + right) / 2, (top + bottom) / 2).className;
+}"""
 OPEN = """
 import rpclab
 lab = rpclab.Lab("browser-player")
@@ -65,6 +76,13 @@ def test_at_each_step_the_messages_without_room_are_counted(saved):
         left = number - chips.locator(".chip:not([hidden])").count()
         expect(chips.locator(".more:visible")).to_have_text([f"+ {left}"] if left else [])
     assert left > 0
+
+
+def test_a_message_on_its_way_takes_no_click_from_what_it_passes(saved):
+    written = {"format": "rpclab story", "version": 1, "length": 1.0, "queues": {}, "messages": [message(1, "work")]}
+    forward = saved(Story.from_json(json.dumps(written))).get_by_role("button", name="One step forward")
+    under = forward.evaluate(UNDER_A_MOVING_CHIP)
+    assert "moving" not in under.split()
 
 
 def test_the_file_plays_and_hostile_names_are_text(saved, request):
