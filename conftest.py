@@ -11,8 +11,8 @@ LONGEST_LESSONS = ("11", "09", "12", "13", "08", "14", "07")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are processors: tests wait for brokers, processes and pages most of the time."""
-    return (os.cpu_count() or 1) + 1
+    """Return two more than there are processors: tests wait for brokers, processes and pages most of the time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
