@@ -64,11 +64,12 @@ class Outcome:
 
 def read(worker: Worker) -> Outcome:
     """Return how a worker's process ended, or that it is running."""
-    if not worker.alive:
+    alive = worker.alive
+    if not alive:
         worker.join(STOP_SECONDS)  # its last line may still be in flight
     last = next((line for line in reversed(worker.log) if line.startswith(OUTCOME)), None)
     if last is None:
-        return Outcome("running") if worker.alive else Outcome("gone", exitcode=worker.exitcode)
+        return Outcome("running") if alive else Outcome("gone", exitcode=worker.exitcode)
     outcome = json.loads(last[len(OUTCOME):])
     if "returned" in outcome:
         return Outcome("returned", outcome["returned"])
